@@ -55,7 +55,7 @@ pub struct RegistryFull {
 impl<K: Clone + Eq + Hash, A: Actor<Context = Context<A>>> ActorRegistry<K, A> {
     /// Creates a registry for at most `max` living actors.
     pub fn new(max: usize) -> Self {
-        assert!(max > 0, "a registry without room holds nobody");
+        assert!(max > 0, "a registry without room holds no actor");
         ActorRegistry { actors: Mutex::default(), max }
     }
 

@@ -161,7 +161,7 @@ impl CommandContext {
             ConfigSources::read(options).and_then(|sources| load(&sources)).map_err(CommandError::Configuration)?;
         let state_dir = state_folder::locate(state_dir.as_deref()).map_err(anyhow::Error::new)?;
         let mut log = loaded.config.log.clone();
-        // The demo's own words are what is to be seen, unless somebody asked for more.
+        // The demo's own words are what is to be seen, unless more was requested.
         if matches!(cli.command, Some(CliCommand::Demo(_))) && *loaded.origins.of("log.filter") == ValueOrigin::Default
         {
             log.filter = "warn".to_owned();

@@ -1,7 +1,7 @@
 //! Returns unused memory to the system after a burst.
 //!
 //! The allocator of glibc keeps freed memory below memory that is still in use, so that after a thousand simultaneous callers
-//! the process would keep its maximum size. So it is told to trim when the process has grown, and less often while trimming
+//! the process would keep its maximum size. So it trims when the process has grown, and less often while trimming
 //! frees nothing.
 //!
 //! It also creates up to eight arenas per core, each with free memory that other threads cannot use. The daemon has one worker

@@ -17,6 +17,7 @@ mod documents;
 mod files;
 mod output;
 mod paths;
+mod prose;
 mod repository;
 
 use files::Source;

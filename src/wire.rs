@@ -20,13 +20,13 @@ mod shell_runtime;
 
 pub use action::{ActionCounts, ActionRequest, ActionResult, ActionTarget, PlatformResult};
 pub use command::{ActionCommand, ActionKind};
-pub use depth::{DEPTH_MAX, too_deep};
+pub use depth::{DEPTH_MAX, after_string, too_deep};
 pub use inbound::{FrameError, FrameErrorCode, InboundFrame};
 pub use json_object::{FieldError, JsonObject, NotAnObject};
 pub use kept_path::without_values;
 pub use outbound::{
-    ActionResponse, ApiRequest, Challenge, ErrorFrame, HelloAck, PROTOCOL, PairingRequired, RequestCancel, SUPPORTS,
-    StateSnapshot, SupportedTypes, frame, frame_with,
+    ActionResponse, ApiRequest, Challenge, HelloAck, PROTOCOL, PairingRequired, RequestCancel, SUPPORTS, StateSnapshot,
+    SupportedTypes, frame, frame_with,
 };
 pub use raw_json::RawJson;
 pub use request_report::{ApiResponse, RequestReport, ResponseHeaders, StreamEvent};

@@ -98,7 +98,7 @@ test("a login is lost with a 401, and restored by a success of the same endpoint
   credentials.completed({ ...details, statusCode: 401 });
   assert.equal(freshness(), "lost");
   credentials.completed({ ...details, url: "https://claude.ai/api/public", statusCode: 200 });
-  assert.equal(freshness(), "lost", "what anybody may read says nothing");
+  assert.equal(freshness(), "lost", "a public answer says nothing about the login");
   credentials.completed({ ...details, statusCode: 200 });
   assert.equal(freshness(), "fresh");
   credentials.completed({ ...details, statusCode: 401 });

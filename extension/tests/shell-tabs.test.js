@@ -54,7 +54,7 @@ test("a tab is opened in the background and is ready once its page is", async ()
   assert.deepEqual(created(), [["create", "https://claude.ai/", false]]);
   assert.deepEqual([result.ok, result.restored, result.shell_runtime.actual.healthy], [true, true, true]);
   assert.equal(browser.storage.local.data.desired.claude.exists, true);
-  assert.ok(!browser.calls.some(([what]) => what === "update" || what === "window"), "nobody's focus was taken");
+  assert.ok(!browser.calls.some(([what]) => what === "update" || what === "window"), "no tab took the focus");
 });
 
 test("only tab_focus brings a tab to the front", async () => {
@@ -254,7 +254,7 @@ test("a page that does not become ready is drift, and fails actions with that re
   browser.tabs.change(7, { status: "complete" });
   assert.equal(shells.runtime("claude").drift.aligned, true);
   t.mock.timers.tick(8_000);
-  assert.equal(shells.runtime("claude").drift.reason, "not_ready", "also when nobody waits for it");
+  assert.equal(shells.runtime("claude").drift.reason, "not_ready", "also when no request waits for it");
 });
 
 test("a desired tab without the permission is drift", async () => {

@@ -88,7 +88,7 @@ pub struct ActionReport {
     pub completed: bool,
     /// Whether something went wrong.
     pub failed: bool,
-    /// Which action; `null` when the extension reports one that nobody asked for without naming it.
+    /// Which action; `null` when the extension reports one that was not requested without naming it.
     pub action: Option<String>,
     /// The type of the message that asked for it.
     #[serde(rename = "type")]
@@ -118,7 +118,7 @@ pub struct Reconnected {
     pub after_ms: u64,
 }
 
-/// What became of an order.
+/// Outcome of an action.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ActionOutcome {
     /// Whether the extension took it on.

@@ -194,7 +194,7 @@ pub struct CancelResponse {
     /// cancelled, or cancel_requested: the request then ends when the extension answers, at the latest after
     /// {bridge.cancel_grace_ms} ms; an answer that was complete by then is delivered.
     pub status: CancelStatus,
-    /// queue_cancel when it was still waiting and was never sent to the browser; request_cancel when the extension was told.
+    /// queue_cancel when it was still waiting and was never sent to the browser; request_cancel when the extension was notified.
     #[serde(rename = "type")]
     pub kind: CancelKind,
     /// Id of the request.

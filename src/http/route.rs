@@ -20,7 +20,7 @@ pub struct Route {
     pub access: RouteAccess,
     /// What calling it amounts to.
     pub kind: Kind,
-    /// Who is told about it.
+    /// The descriptions that contain it.
     pub surface: Surface,
     /// What must be switched on for it to be there.
     pub feature: Feature,
@@ -71,7 +71,7 @@ impl Kind {
     }
 }
 
-/// Who is told about a route. Whoever asks for everything is told about all of them.
+/// The descriptions that contain a route. The whole description contains every route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Surface {
     /// Callers that want something from a web app.
@@ -80,12 +80,12 @@ pub enum Surface {
     Control,
     /// Both.
     Both,
-    /// Nobody but whoever asks for everything.
+    /// Only the whole description.
     Neither,
 }
 
 impl Surface {
-    /// Whether `asked`, which is `Business` or `Control`, is told.
+    /// Returns whether the description `asked`, `Business` or `Control`, contains the route.
     pub fn tells(self, asked: Surface) -> bool {
         self == Surface::Both || self == asked
     }

@@ -1,4 +1,4 @@
-// What a hostile script tries against the daemon, from wherever it runs. Answers what became of each attempt:
+// What a hostile script tries against the daemon, from wherever it runs. Answers with the outcome of each attempt:
 // `[name, "read …"]` where it read an answer, `[name, "opened"]` where a socket opened. `referrer`: the page that it
 // poses as, where the browser lets it.
 async function attack(daemon, socket, referrer) {

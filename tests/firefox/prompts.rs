@@ -167,7 +167,7 @@ async fn a_template_is_learned_from_a_send_of_the_user_and_forgotten_by_a_button
     }
     // The typed text stayed in the browser.
     let told = serde_json::to_string(&stage.record.frames()).unwrap();
-    assert!(!told.contains("What is") && !told.contains(CONVERSATION), "nothing of the send is told");
+    assert!(!told.contains("What is") && !told.contains(CONVERSATION), "nothing of the send is reported");
 }
 
 #[actix_rt::test]

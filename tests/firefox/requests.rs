@@ -124,7 +124,7 @@ async fn a_cancel_reaches_the_app_within_a_second() {
     let stage = Stage::set("").await;
     let (mut stream, upstream) = under_way(&stage).await;
     assert_eq!(stage.caller().cancel("s").await.data()["type"], "request_cancel");
-    timeout(Duration::from_secs(1), upstream.given_up()).await.expect("the app is told in time");
+    timeout(Duration::from_secs(1), upstream.given_up()).await.expect("the app is notified in time");
     assert_eq!(stream.end().await.outcome(), ("stream_error", "request_cancelled", 499));
 }
 

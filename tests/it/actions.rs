@@ -86,8 +86,8 @@ async fn what_fails_in_the_browser_is_an_answer_and_what_fails_on_the_way_an_err
     assert_eq!(none.error(), (503, "browser_bridge_unavailable".into()));
     assert_eq!(none.error_code(), "no_active_client");
     let firefox = silent(&daemon, "ff").await;
-    let nobody = json!({"action": "plugin_status", "client_id": "nobody"});
-    let refused = daemon.caller().post("/v1/browser/actions", &nobody).await;
+    let unknown = json!({"action": "plugin_status", "client_id": "unknown"});
+    let refused = daemon.caller().post("/v1/browser/actions", &unknown).await;
     assert_eq!(refused.error(), (409, "browser_client_not_found".into()));
     let order = json!({"action": "tab_open", "platform": "claude"});
     let mut call = daemon.caller().begin_at("/v1/browser/actions", &order).await;

@@ -236,7 +236,7 @@ async fn the_client_is_the_named_one_else_one_with_a_login_else_the_active_one()
     assert_eq!(chosen("claude", Some("b")).await, "b", "named");
     assert_eq!(chosen("chatgpt", None).await, "c", "active, with a login");
     assert_eq!(chosen("claude", None).await, "a", "not active, but with a login that is not lost");
-    assert_eq!(chosen("gemini", None).await, "c", "nobody has a login: the active one");
+    assert_eq!(chosen("gemini", None).await, "c", "no client has a login: the active one");
     let _d = connect(&daemon, on("d", "claude", "fresh")).await;
     let _e = connect(&daemon, on("e", "chatgpt", "fresh")).await;
     assert_eq!(chosen("claude", None).await, "d", "whose login was reported last");

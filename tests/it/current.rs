@@ -112,9 +112,9 @@ async fn where_there_is_no_conversation_none_is_made() {
 #[actix_rt::test]
 async fn a_conversation_that_cannot_be_read_is_an_error() {
     let daemon = Daemon::start("").await;
-    let nobody = daemon.caller().get(CURRENT).await;
+    let refused = daemon.caller().get(CURRENT).await;
     assert_eq!(
-        (nobody.error(), nobody.error_code()),
+        (refused.error(), refused.error_code()),
         ((503, "browser_bridge_unavailable".into()), "no_active_client".into())
     );
     let mut profile = FirefoxProfile::manual("ff");

@@ -101,10 +101,10 @@ async fn a_request_that_never_goes_out_is_queued_and_done() {
         assert_eq!(phases(told), ["queued", "done"], "{code}");
         assert_eq!((&told[1]["error_code"], &told[1]["outcome"]), (&json!(code), &json!(outcome)));
     };
-    caller.request(&ask("nobody", "/")).await;
-    let nobody = told(&mut events, "nobody").await;
-    ended(&nobody, "no_active_client", "failure");
-    assert!(nobody.iter().all(|data| data.get("client_id").is_none()));
+    caller.request(&ask("unknown", "/")).await;
+    let unknown = told(&mut events, "unknown").await;
+    ended(&unknown, "no_active_client", "failure");
+    assert!(unknown.iter().all(|data| data.get("client_id").is_none()));
 
     let firefox = manual(&daemon, "ff").await;
     let mut first = caller.begin(&ask("first", "/")).await;
@@ -265,7 +265,7 @@ async fn a_reader_that_hangs_up_is_let_go() {
         daemon.connection_ended(address).await;
     }
     assert_eq!(daemon.stop().await, Some(0));
-    assert!(!daemon.stderr().contains("did not end in time"), "nobody was waited for: {}", daemon.stderr());
+    assert!(!daemon.stderr().contains("did not end in time"), "no reader was waited for: {}", daemon.stderr());
 }
 
 #[actix_rt::test]

@@ -225,7 +225,7 @@ fn balance(rows: &[Value], ledger: &BTreeMap<String, Known>) {
     for row in rows {
         let id = row["request_id"].as_str().unwrap();
         assert_eq!(by_id.insert(id, row), None, "{id} has two rows");
-        assert!(ledger.contains_key(id), "nobody asked for {id}");
+        assert!(ledger.contains_key(id), "no caller sent {id}");
         assert_eq!((row["phase"].as_str(), row["finished_at"].is_i64()), (Some("done"), true), "{row}");
         assert!(row["outcome"].is_string(), "{row}");
     }
@@ -247,7 +247,7 @@ fn balance(rows: &[Value], ledger: &BTreeMap<String, Known>) {
 async fn told(caller: &Caller, rows: &[Value]) {
     const ORDER: [&str; 5] = ["queued", "admitted", "dispatched", "streaming", "done"];
     const LAST: &str = "after-all";
-    caller.request(&json!({"platform": "claude", "request_id": LAST, "client_id": "nobody", "path": "/"})).await;
+    caller.request(&json!({"platform": "claude", "request_id": LAST, "client_id": "unknown", "path": "/"})).await;
     let mut events = caller.follow_after("everything").await;
     assert_eq!(events.event().await.data["missed"], Value::Null);
     let mut told: HashMap<String, Vec<Value>> = HashMap::new();

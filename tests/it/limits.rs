@@ -100,9 +100,9 @@ async fn the_body_limit_is_small_on_open_routes() {
     let send = async |caller: &crate::support::Caller, bytes| {
         caller.send("POST", "/v1/session", Some(&body(bytes))).await.error()
     };
-    let (anybody, known) = (daemon.caller(), daemon.caller().bearer(&daemon.token()));
-    assert_ne!(send(&anybody, 4_096).await.0, 413, "read, and refused for what it says");
-    assert_eq!(send(&anybody, 4_097).await, (413, "payload_too_large".into()));
+    let (anonymous, known) = (daemon.caller(), daemon.caller().bearer(&daemon.token()));
+    assert_ne!(send(&anonymous, 4_096).await.0, 413, "read, and refused for what it says");
+    assert_eq!(send(&anonymous, 4_097).await, (413, "payload_too_large".into()));
     assert_ne!(send(&known, 4_097).await.0, 413);
 }
 

@@ -53,8 +53,8 @@ async fn every_name_is_there_from_the_start() {
 async fn an_exchange_is_counted_by_template_method_and_status() {
     let daemon = Daemon::start("").await;
     let caller = daemon.caller();
-    caller.get("/v1/tasks/nobody").await;
-    caller.send("PUT", "/v1/tasks/nobody", None).await;
+    caller.get("/v1/tasks/unknown").await;
+    caller.send("PUT", "/v1/tasks/unknown", None).await;
     caller.get("/no/such/path").await;
     let counted = [
         "baa_http_requests_total{method=\"GET\",route=\"/v1/tasks/{id}\",status=\"404\"} 1",

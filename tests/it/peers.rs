@@ -127,7 +127,7 @@ async fn a_newer_connection_of_a_client_takes_over() {
     // A request that was not dispatched yet goes to the newer connection.
     request_of(&new, "r3").await.answer(200, json!("new")).await.unwrap();
     assert_eq!(queued.answer(false).await.data()["response"], "new");
-    assert_eq!(old.received_of("request_cancel").len(), 0, "whoever was replaced is told nothing more");
+    assert_eq!(old.received_of("request_cancel").len(), 0, "a replaced client receives nothing more");
     assert_eq!(client_ids(&caller).await, ["ff"]);
     let state = settled(&caller).await;
     let ack = new.received_of("hello_ack");

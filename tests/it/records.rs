@@ -70,7 +70,7 @@ async fn a_login_is_shown_live_then_stored_and_after_a_restart() {
     assert_eq!((&gone["live"], &gone["is_active_client"]), (&Value::Null, &json!(false)));
     assert_eq!(daemon.stop().await, Some(0));
     let daemon = Daemon::start_in(daemon.into_folder(), "node.host = \"box\"").await;
-    assert_eq!(records(&daemon.caller(), "").await, std::slice::from_ref(&gone), "the same, whoever asks");
+    assert_eq!(records(&daemon.caller(), "").await, std::slice::from_ref(&gone), "the same for every caller");
     assert_eq!(records(&daemon.caller(), "status=fresh").await, Vec::<Value>::new());
     // After the client reconnects there is one record, both live and stored.
     let firefox = quiet(&daemon, "ff").await;

@@ -151,7 +151,7 @@ async fn after_a_kill_it_starts_again_on_the_same_folder_and_address() {
     stream.expect("stream_open").await;
     let folder = daemon.kill().await;
     firefox.closed().await.unwrap();
-    assert!(folder.state().join("daemon.json").exists(), "nobody was there to remove it");
+    assert!(folder.state().join("daemon.json").exists(), "no process was left to remove it");
     let daemon = Daemon::start_in(folder, &format!("server.listen = \"{address}\"")).await;
     assert_eq!((daemon.address, daemon.token()), (address, token));
     let _firefox = automatic(&daemon, "ff").await;

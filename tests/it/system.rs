@@ -230,7 +230,7 @@ async fn every_client_is_notified_of_a_change_and_only_of_its_own() {
     }
     silent.send_json(&json!({"type": "state_request"})).await.unwrap();
     silent.expect("error").await.unwrap();
-    assert!(silent.received_of("state_snapshot").is_empty(), "who said no hello is told nothing");
+    assert!(silent.received_of("state_snapshot").is_empty(), "a client without a hello receives nothing");
 }
 
 #[actix_rt::test]

@@ -1,4 +1,4 @@
-//! What callers may write in a request, and what they are told when they may not.
+//! Accepted and refused fields of a request, and the messages of the refusals.
 
 use super::*;
 use crate::platforms::registry::PlatformsSettings;

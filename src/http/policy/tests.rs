@@ -60,8 +60,8 @@ fn a_refusal_outside_the_policy_comes_last_and_decides() {
 #[test]
 fn without_a_client_and_without_an_obstacle() {
     let view = shown(None, outside_reason(None, Some(NoClient::NoneConnected)));
-    let nobody = json!([{"rule": "no_active_client", "message": "No Firefox is connected."}]);
-    assert_eq!(view, json!({"platform": "claude", "would": "refuse", "reasons": nobody}));
+    let reasons = json!([{"rule": "no_active_client", "message": "No Firefox is connected."}]);
+    assert_eq!(view, json!({"platform": "claude", "would": "refuse", "reasons": reasons}));
     let view = shown(Some(&explanation(PredictedOutcome::Admit, Vec::new())), None);
     assert_eq!(view, json!({"client_id": "ff", "platform": "claude", "would": "admit", "reasons": []}));
 }

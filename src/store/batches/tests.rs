@@ -181,7 +181,7 @@ fn a_batch_runs_from_its_turn_to_its_end() {
     }
     assert_eq!(finish(conn, "batch_2", 14), Ok(StatusChange::Made));
     assert_eq!(statuses(conn, 2), ["executed", "failed", "failed", "succeeded"]);
-    deliver(conn, "batch_2", DeliveryStatus::Failed, "nobody is there", 15).unwrap();
+    deliver(conn, "batch_2", DeliveryStatus::Failed, "no client", 15).unwrap();
     assert_eq!(one(conn, "batch_2").unwrap().unwrap().row.delivery, "failed");
     let told = trail(conn, &created);
     let end = ["running", "0 running", "0 failed", "1 running", "1 succeeded", "failed", "delivery"];

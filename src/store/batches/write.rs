@@ -190,7 +190,7 @@ pub fn decide(
 }
 
 /// Reason in the trail for an expired batch.
-const NOT_DECIDED_IN_TIME: &str = "nobody decided in time";
+const NOT_DECIDED_IN_TIME: &str = "no decision was made in time";
 
 /// Expires batches whose time for a decision is over, oldest first and at most `limit`; returns their ids.
 pub fn expire_approvals(conn: &mut SqliteConnection, now: WallMs, limit: usize) -> Result<Vec<String>, StoreError> {

@@ -190,7 +190,7 @@ fn logins_of_clients_come_by_key_and_filters_narrow_them() {
         [told("b", "x", 1), told("a", "y", 2), told("a", "", 3), elsewhere(told("a", "x", 4)), told("c", "x", 5)];
     write_all(conn, &rows, &LIMITS).unwrap();
     let mut find = |filter: LoginFilter, of: &[&str]| names(&of_clients(conn, &filter, &clients(of)).unwrap());
-    assert_eq!(find(LoginFilter::default(), &["b", "a", "nobody"]), ["a/-", "a/y", "a/x", "b/x"]);
+    assert_eq!(find(LoginFilter::default(), &["b", "a", "unknown"]), ["a/-", "a/y", "a/x", "b/x"]);
     assert_eq!(find(LoginFilter { platform: Some("kimi".into()), ..LoginFilter::default() }, &["a", "b"]), ["a/x"]);
     assert_eq!(find(LoginFilter { account: Some("x".into()), ..LoginFilter::default() }, &["a", "b"]), ["a/x", "b/x"]);
     assert_eq!(find(LoginFilter { account: Some("".into()), ..LoginFilter::default() }, &["a", "b"]), ["a/-"]);
@@ -211,7 +211,7 @@ fn logins_of_others_come_newest_first_page_by_page() {
     }
     write_all(conn, [&told("c2", "x", 7)], &LIMITS).unwrap();
     let filter = LoginFilter::default();
-    let but = clients(&["c5", "nobody"]);
+    let but = clients(&["c5", "unknown"]);
     let others = OtherLogins { filter: &filter, but: &but, lost_before: 0 };
     let mut page = |before, limit| of_others(conn, &others, None, before, limit).unwrap();
     let first = page(None, 3);

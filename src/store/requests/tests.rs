@@ -108,7 +108,7 @@ fn a_list_that_narrows_ends_its_walk_and_says_where() {
     assert_eq!(find(None, 2), (vec![99], Some(91)));
     assert_eq!(find(Some(91), 2), (vec![85], Some(81)));
     assert_eq!(find(Some(91), 1), (vec![85], None), "it is full, so that its last row says where to go on");
-    assert_eq!(find(Some(61), 2), (vec![], Some(31)), "numbers that nobody has are not gone through");
+    assert_eq!(find(Some(61), 2), (vec![], Some(31)), "unused numbers are skipped");
     assert_eq!(find(Some(11), 2), (vec![3], None), "nothing is older");
     assert_eq!(find(Some(1), 2), (vec![], None));
     let RequestList { rows, walked_to } =

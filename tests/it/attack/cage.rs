@@ -89,7 +89,7 @@ impl Victim {
         Victim { child, stdout, made: serde_json::from_str(&line).unwrap() }
     }
 
-    /// Returns what became of the process.
+    /// Returns how the process ended.
     fn after(mut self) -> Value {
         drop(self.child.stdin.take());
         let mut text = String::new();

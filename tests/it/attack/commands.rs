@@ -119,7 +119,7 @@ async fn a_command_has_so_much_time_on_processors_and_no_more() {
             ("by turns", "while :; do sh -c 'n=0; while [ $n -lt 1000 ]; do n=$((n + 1)); done'; done".to_owned()),
             ("of its own session", "setsid sh -c 'while :; do :; done' & wait".to_owned()),
             (
-                "by many that nobody waits for",
+                "by many without a parent that waits",
                 "f() { n=0; while [ $n -lt 1000 ]; do n=$((n + 1)); done; }; while :; do (f & f &); sleep 0.01; done"
                     .to_owned(),
             ),

@@ -76,7 +76,7 @@ async fn the_demo_runs_nothing_of_what_the_users_own_daemon_would() {
     let demo = Demo::start(&folder, RECKLESS).await;
     let (caller, file) = (demo.caller(), folder.path().join("made-by-a-client"));
     let url = format!("{}/ws/firefox", demo.http.replace("http://", "ws://"));
-    let firefox = Firefox::connect(&url, FirefoxProfile::manual("anybody")).await.unwrap();
+    let firefox = Firefox::connect(&url, FirefoxProfile::manual("stranger")).await.unwrap();
     say(&firefox, "m", &touch(&file)).await;
     handled(&firefox).await;
     let stored = until("the stored message", async || {

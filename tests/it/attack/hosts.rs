@@ -82,7 +82,7 @@ const REFUSED: &[Row] = &[
     ),
     ("an extension of another browser", "GET /ws/firefox", "origin: chrome-extension://abcdefgh", ORIGIN.0, ORIGIN.1),
     ("a page at the socket", "GET /ws/firefox", "origin: https://evil.example", ORIGIN.0, ORIGIN.1),
-    ("nobody at the socket", "GET /ws/firefox", "origin: null", ORIGIN.0, ORIGIN.1),
+    ("no origin at the socket", "GET /ws/firefox", "origin: null", ORIGIN.0, ORIGIN.1),
     ("an origin with a user", "GET /v1/browser", "origin: http://127.0.0.1@evil.example", ORIGIN.0, ORIGIN.1),
     ("an origin with a path", "GET /v1/browser", "origin: http://127.0.0.1:P/", ORIGIN.0, ORIGIN.1),
     ("ours with https", "GET /v1/browser", "origin: https://127.0.0.1:P", ORIGIN.0, ORIGIN.1),

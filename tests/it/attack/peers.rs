@@ -28,7 +28,7 @@ async fn no_peer_speaks_for_another() {
         ("progress", json!({"type": "progress", "id": "r"})),
         ("an action's result", json!({"type": "action_result", "id": "r", "request_id": "r", "action": "tab_open"})),
         ("a hello as the owner", json!({"type": "hello", "client_id": "owner"})),
-        ("a proof nobody asked for", json!({"type": "auth", "proof": "0".repeat(64)})),
+        ("an unrequested proof", json!({"type": "auth", "proof": "0".repeat(64)})),
         ("a frame of the daemon's", json!({"type": "hello_ack", "client_id": "owner"})),
         ("a request of the daemon's", json!({"type": "api_request", "id": "r", "platform": "claude", "path": "/"})),
         ("a cancel of the daemon's", json!({"type": "request_cancel", "id": "r", "platform": "claude"})),

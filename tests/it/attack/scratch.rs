@@ -208,7 +208,7 @@ async fn what_a_killed_daemon_and_supervisor_leave_goes_at_the_next_start() {
     for command in commands {
         rustix::process::kill_process_group(command, Signal::KILL).unwrap();
     }
-    assert_eq!(left(&place).len(), 1, "nobody was there to remove it");
+    assert_eq!(left(&place).len(), 1, "no process was left to remove it");
     let scene = Scene::on(folder, "").await;
     scene.emptied().await;
 }

@@ -97,8 +97,8 @@ async fn without_a_terminal_an_approval_wants_its_yes_in_words() {
         yes.wait().unwrap();
         said
     };
-    let nobody = || command(&state, &approve(&id, &[])).stdin(Stdio::null()).output().unwrap();
-    for refused in [answered(), nobody()] {
+    let unanswered = || command(&state, &approve(&id, &[])).stdin(Stdio::null()).output().unwrap();
+    for refused in [answered(), unanswered()] {
         let why = String::from_utf8(refused.stderr).unwrap();
         assert!(refused.status.code() == Some(2) && why.contains("--yes") && why.contains("terminal"), "{why}");
         assert!(refused.stdout.is_empty());

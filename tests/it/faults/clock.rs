@@ -87,7 +87,7 @@ async fn what_is_under_way_goes_on_whichever_way_it_is_set() {
                 assert!((0..DAY_MS).contains(&row[delay].as_i64().unwrap()), "{days}: {row}");
             }
         }
-        assert_eq!(crate::support::client_ids(&caller).await.len(), 2, "nobody was taken for dead");
+        assert_eq!(crate::support::client_ids(&caller).await.len(), 2, "no client was taken for dead");
     }
 }
 

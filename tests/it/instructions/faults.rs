@@ -58,7 +58,7 @@ impl Frozen {
 
 impl Drop for Frozen {
     fn drop(&mut self) {
-        chattr("-i", &self.0); // nobody could remove them otherwise
+        chattr("-i", &self.0); // they cannot be removed otherwise
     }
 }
 

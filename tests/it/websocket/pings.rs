@@ -29,7 +29,7 @@ async fn every_ping_is_answered_and_no_pong_is() {
         ("2.4 a ping of 125 bytes", vec![ping(&longest)], pongs(&[&longest])),
         ("2.5 a ping of 126 bytes", vec![raw_head(0x89, 126)], Then::Closes(1002)),
         ("2.6 a ping of 125 bytes byte by byte", chopped(&ping(&longest), 1), pongs(&[&longest])),
-        ("2.7 a pong that nobody asked for", vec![pong(b"")], answers(&[])),
+        ("2.7 an unrequested pong", vec![pong(b"")], answers(&[])),
         ("2.8 the same with a payload", vec![pong(b"unsolicited")], answers(&[])),
         ("2.9 the same and a ping", vec![pong(b"unsolicited"), ping(b"ping")], pongs(&[b"ping"])),
         ("2.10 ten pings", ten.iter().map(|payload| ping(payload)).collect(), pongs(&of_ten)),

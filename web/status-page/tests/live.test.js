@@ -33,7 +33,7 @@ function stage() {
   return { live, seen };
 }
 
-test("events are told by their names, and what cannot be read is left out", () => {
+test("events are passed on by their names, and what cannot be read is left out", () => {
   const { seen } = stage();
   const [source] = seen.sources;
   source.tell("request", '{"phase":"queued"}');

@@ -63,7 +63,7 @@ test("a daemon without these routes is asked for another that takes the token", 
   assert.equal(unknown.state.access, "local");
 });
 
-test("where everybody needs the token, nothing more is asked, and a login changes that", async () => {
+test("where every caller needs the token, nothing more is asked, and a login changes that", async () => {
   const { state, api, loader } = await loaded({ "/v1/status": no(401), "/v1/browser": no(401) });
   assert.equal(state.access, "none");
   assert.ok(!api.asked.some((path) => path.startsWith("/v1/instructions")));
@@ -72,7 +72,7 @@ test("where everybody needs the token, nothing more is asked, and a login change
   assert.equal(state.access, "all");
 });
 
-test("a daemon that does not answer is told, and one that is back too", async () => {
+test("a daemon that does not answer is shown, and so is its return", async () => {
   const { state, api, loader } = await loaded({ "/v1/status": no(0), "/v1/browser": no(0) });
   assert.equal(state.reachable, false);
   api.get = daemon(OPEN).get;

@@ -5,7 +5,7 @@ import { forget, note, plotted, series, STEP_MS, totals, WINDOW_MS } from "../as
 const NOW = 1_000 * STEP_MS + 1;
 const ended = (id, took, more) => ({ request_id: id, requested_at: NOW - took, finished_at: NOW, outcome: "success", ...more });
 
-test("each end counts once, however often it is told", () => {
+test("each end counts once, however often it is reported", () => {
   const of = series();
   note(of, ended("a", 1_000));
   note(of, ended("a", 1_000));
@@ -14,7 +14,7 @@ test("each end counts once, however often it is told", () => {
   assert.deepEqual(totals(of, NOW).failed, 1);
 });
 
-test("durations are told within a tenth, cancelled ones not at all", () => {
+test("durations are shown within a tenth, cancelled ones not at all", () => {
   const of = series();
   for (let index = 1; index <= 100; index += 1) note(of, ended(`r${index}`, index * 100));
   note(of, ended("c", 900_000, { outcome: "cancelled" }));

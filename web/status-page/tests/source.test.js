@@ -4,7 +4,7 @@ import { Source } from "../assets/source.js";
 
 const EVENTS = { status: 200, headers: { "content-type": "text/event-stream" } };
 
-/** What is told of a stream that comes in these pieces, until it is over. */
+/** Returns the events of a stream that arrives in these pieces, until it ends. */
 async function told(pieces, seen, init = EVENTS) {
   const asked = [];
   const body = new ReadableStream({
@@ -20,7 +20,7 @@ async function told(pieces, seen, init = EVENTS) {
   return { asked, heard, source };
 }
 
-test("events are told however they were cut, and the next stream goes on after the last", async () => {
+test("events are read however they were cut, and the next stream goes on after the last", async () => {
   const bytes = new TextEncoder().encode(': here\n\nid: 7\nevent: request\ndata: {"a":"\u00e4"}\n\ndata: 1\ndata:2\n\nid: 8\nevent: request\ndata: cut');
   const seen = {};
   const { asked, heard, source } = await told([...bytes].map((byte) => Uint8Array.of(byte)), seen);

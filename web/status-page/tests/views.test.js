@@ -4,7 +4,7 @@ import { start } from "../assets/state.js";
 import { clientViews, loginViews, pacingViews, requestViews, targetViews, tiles } from "../assets/views.js";
 import { browser, client, NOW, record, status, tab, target } from "./support.js";
 
-test("a Firefox is told with its tabs", () => {
+test("a Firefox is shown with its tabs", () => {
   const gone = tab("chatgpt", { actual: { exists: false, healthy: false }, drift: { needs_restore: true } });
   const crashed = tab("gemini", { actual: { healthy: false, issue: "navigated_away" } });
   const [view] = clientViews(browser({ clients: [client("ff", { shell_runtime: [tab("claude"), gone, crashed], in_flight: 2 })] }), NOW);
@@ -49,7 +49,7 @@ test("a target says in words what it does", () => {
   }
 });
 
-test("pacing is told with the limits that hold for the platform", () => {
+test("pacing is shown with the limits that hold for the platform", () => {
   const shown = browser();
   shown.policy.platforms.push({ platform: "chatgpt", recent_dispatch_count: 2, waiting: 1, next_slot_at: NOW + 1_500, limits: { rate_limit: { requests_per_minute_per_platform: 2, window_ms: 120_000 } } });
   assert.deepEqual(pacingViews(shown, NOW).map(({ sent, waiting, next }) => [sent, waiting, next]), [["3 of 10 in 1 min", "0", "now"], ["2 of 2 in 2 min", "1", "in 2 s"]]);

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { COMBINING, HIDDEN } from "../assets/characters.js";
 import { ago, bytes, count, error, guarded, left, line, lines, plain, span, took } from "../assets/words.js";
 
-test("spans are told in the unit that fits", () => {
+test("spans are shown in the unit that fits", () => {
   const said = [0, 850, 999, 1_000, 41_999, 60_000, 3_599_999, 3_600_000, 7_500_000, 86_400_000 * 3].map(span);
   assert.deepEqual(said, ["0 ms", "850 ms", "999 ms", "1 s", "41 s", "1 min", "59 min", "1 h", "2 h 5 min", "3 d"]);
   assert.deepEqual([12, 1_240, 41_230, 185_000].map(took), ["12 ms", "1.24 s", "41.2 s", "3 min 5 s"]);

@@ -188,7 +188,7 @@ fn a_login_that_was_told_again_falls_out_after_what_was_told_before_that() {
     check(&queue);
     queue.push(login("x", 4));
     push_all(&mut queue, 3..=5);
-    assert_eq!(shown(&queue), ["4", "5", "x"], "once more for being told again");
+    assert_eq!(shown(&queue), ["4", "5", "x"], "reported again, it is queued again");
     push_all(&mut queue, 6..=8);
     assert_eq!(shown(&queue), ["6", "7", "8"], "and not for ever");
     check(&queue);

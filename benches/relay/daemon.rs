@@ -128,9 +128,11 @@ impl Service {
         counts: &Path,
     ) -> anyhow::Result<Self> {
         let mut command = Command::new("valgrind");
-        command
-            .args(["--tool=callgrind", "--quiet", "--separate-threads=yes"])
-            .arg(format!("--callgrind-out-file={}", counts.display()));
+        command.args(["--tool=callgrind", "--quiet", "--separate-threads=yes"]).args([
+            format!("--callgrind-out-file={}", counts.display()),
+            // It warns of each system call that it does not know.
+            format!("--log-file={}.log", counts.display()),
+        ]);
         command.args(writes.map(|function| format!("--toggle-collect=*{function}*")));
         command.arg(binary);
         serve(&mut command, folder)?;

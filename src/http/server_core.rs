@@ -54,9 +54,25 @@ pub struct CoreServices {
     /// The login records.
     pub records: records::RecordReader,
     /// The whole table of routes, served or not.
-    pub(super) routes: &'static [Route],
-    pub(super) features: Features,
-    pub(super) facts: Facts,
+    pub routes: &'static [Route],
+    /// Features that the configuration enables.
+    pub features: Features,
+    /// Facts that descriptions contain.
+    pub facts: Facts,
+    /// Section `server`.
+    pub server: ServerSettings,
+    /// The database.
+    pub store: Store,
+    /// Queue of rows for the database.
+    pub write_behind: WriteBehind,
+    /// The metrics of all modules.
+    pub metrics: Metrics,
+}
+
+/// What all workers share: the services, and what the server itself keeps.
+#[derive(Debug)]
+pub struct ServerCore {
+    services: CoreServices,
     /// The client of codexd, if one is configured.
     pub codex: Option<CodexdClient>,
     pub(super) origin_policy: Arc<OriginPolicy>,
@@ -66,30 +82,12 @@ pub struct CoreServices {
     pub(super) started_at: Instant,
 }
 
-/// The parts that a [`ServerCore`] is made of.
-#[derive(Debug)]
-#[expect(missing_docs, reason = "each field's type says what it is")]
-pub struct ServerCoreParts {
-    pub bridge: bridge::BridgeHub,
-    pub relay: relay::RelayHub,
-    pub policy: policy::PolicyHub,
-    pub events: events::EventBus,
-    pub system: SystemControl,
-    pub host: HostOperations,
-    pub operations: OperationRecorder,
-    pub instructions: instructions::InstructionHub,
-    pub registry: Arc<PlatformRegistry>,
-    pub records: records::RecordReader,
-    pub routes: &'static [Route],
-    pub features: Features,
-    pub facts: Facts,
-    pub codex: CodexSettings,
-    pub server: ServerSettings,
-    pub auth: AuthSettings,
-    pub token: LiveToken,
-    pub store: Store,
-    pub write_behind: WriteBehind,
-    pub metrics: Metrics,
+impl Deref for ServerCore {
+    type Target = CoreServices;
+
+    fn deref(&self) -> &CoreServices {
+        &self.services
+    }
 }
 
 impl ServerCore {
@@ -115,26 +113,10 @@ impl ServerCore {
         let address = listening.address;
         let trust = if address.ip().is_loopback() { auth.local_trust } else { LocalTrust::None };
         ServerCore {
-            origin_policy: Arc::new(OriginPolicy::new(&parts.server, listening)),
-            authenticator: Authenticator::new(parts.token, trust, SessionStore::new(&parts.auth, address.port())),
-            bridge: parts.bridge,
-            relay: parts.relay,
-            policy: parts.policy,
-            events: parts.events,
-            system: parts.system,
-            host: parts.host,
-            operations: parts.operations,
-            instructions: parts.instructions,
-            registry: parts.registry,
-            records: parts.records,
-            routes: parts.routes,
-            features: parts.features,
-            facts: parts.facts,
-            codex: CodexdClient::new(&parts.codex),
-            server: parts.server,
-            store: parts.store,
-            write_behind: parts.write_behind,
-            metrics: parts.metrics,
+            origin_policy: Arc::new(OriginPolicy::new(server, listening)),
+            authenticator: Authenticator::new(token, trust, SessionStore::new(auth, address.port())),
+            codex: CodexdClient::new(codex),
+            services,
             xpi: OnceLock::new(),
             started_at: Instant::now(),
         }

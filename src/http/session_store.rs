@@ -22,10 +22,7 @@ use crate::{secret::Secret, wire::proof::hex};
 use actix_web::http::header::{self, HeaderMap, HeaderName};
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
-use std::{
-    fmt,
-    time::Duration,
-};
+use std::{fmt, time::Duration};
 use tokio::time::Instant;
 
 type Digest = [u8; 32];

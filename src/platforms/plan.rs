@@ -44,9 +44,6 @@ pub struct UpstreamCall {
 #[derive(Clone, Debug, PartialEq, Eq, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum RequestPlan {
-    /// A single call, given by the caller.
-    #[strum(serialize = "api_request")]
-    One(UpstreamCall),
     /// A prompt for Claude, with the headers and body of its completion.
     ClaudePrompt {
         /// Requested location.

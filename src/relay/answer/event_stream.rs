@@ -5,7 +5,7 @@
 
 use super::ShapedAnswer;
 use crate::{
-    platforms::full_text::FullTextReader,
+    platforms::{full_text::FullTextReader, registry::FinalMessageExtractor},
     sse::{SseEvent, events},
     wire::{RawJson, json, too_deep},
 };

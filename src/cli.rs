@@ -13,6 +13,7 @@ mod demo;
 mod doctor;
 mod extension;
 mod instructions;
+mod journal;
 mod line_wrap;
 mod man;
 mod open;
@@ -21,10 +22,10 @@ mod request;
 mod serve;
 mod service;
 mod status;
-#[cfg(test)]
-mod stub_daemon;
 mod table;
 mod terminal;
+#[cfg(test)]
+mod testing;
 mod token;
 
 /// Escapes and lays out untrusted text before it is printed.
@@ -35,7 +36,14 @@ use crate::{
     telemetry::{self, LogFormat, Telemetry},
 };
 use clap::{Args, Parser, Subcommand};
-use std::{fmt, io, path::PathBuf, process::ExitCode, sync::Arc};
+use serde::Serialize;
+use std::{
+    fmt,
+    io::{self, IsTerminal},
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+};
 
 /// Exit code for bad usage or configuration, the same as clap's.
 const BAD_USAGE: u8 = 2;
@@ -153,21 +161,18 @@ pub struct CommandContext {
 
 impl CommandContext {
     /// Loads the configuration and sets up logging.
-    pub fn prepare(cli: &Cli) -> Result<Self, CommandError> {
-        let CommonOptions { config, state_dir, listen, log, log_format } = &cli.common;
+    fn prepare(common: &CommonOptions, log_use: LogUse) -> Result<Self, CommandError> {
+        let CommonOptions { config, state_dir, listen, log, log_format } = common;
         let options =
             ConfigOptions { config: config.clone(), listen: listen.clone(), log: log.clone(), log_format: *log_format };
         let loaded =
             ConfigSources::read(options).and_then(|sources| load(&sources)).map_err(CommandError::Configuration)?;
         let state_dir = state_folder::locate(state_dir.as_deref()).map_err(anyhow::Error::new)?;
         let mut log = loaded.config.log.clone();
-        // The demo's own words are what is to be seen, unless more was requested.
-        if matches!(cli.command, Some(CliCommand::Demo(_))) && *loaded.origins.of("log.filter") == ValueOrigin::Default
-        {
+        if log_use == LogUse::Warnings && *loaded.origins.of("log.filter") == ValueOrigin::Default {
             log.filter = "warn".to_owned();
         }
-        // Client commands and the demo write no log files and create no folders in the user's state folder.
-        log.file &= cli.runs_users_daemon();
+        log.file &= log_use == LogUse::Files;
         if log.file {
             state_folder::prepare(&state_dir).map_err(anyhow::Error::new)?;
         }
@@ -197,31 +202,63 @@ impl Cli {
         })
     }
 
-    /// Runs the command, with the configuration if it needs one, and returns the exit code.
+    /// Runs the command and returns the exit code.
     pub fn run(self) -> ExitCode {
-        match self.command {
-            Some(CliCommand::Supervise) => host::supervise(),
-            Some(CliCommand::Launch { stage, words }) => host::launch_command(stage, &words),
-            Some(CliCommand::Completions(arguments)) => report_result(completions::run(&arguments)),
-            Some(CliCommand::Man(arguments)) => report_result(man::run(&arguments)),
-            Some(CliCommand::Service(arguments)) if !arguments.needs_configuration() => {
-                report_result(service::run(None, &self.common, &arguments))
-            }
-            Some(CliCommand::Doctor(ref arguments)) => {
-                let arguments = arguments.clone();
-                report_result(doctor::run(CommandContext::prepare(&self), &self.common, &arguments))
-            }
-            _ => match CommandContext::prepare(&self) {
-                Ok(context) => run_command(self, context),
-                Err(refusal) => refusal.report(),
-            },
-        }
+        self.execute().unwrap_or_else(|error| error.report())
     }
 
-    /// Whether the command runs the daemon on the user's own state folder.
-    fn runs_users_daemon(&self) -> bool {
-        matches!(self.command, None | Some(CliCommand::Serve(_)))
+    /// Runs the command, with the configuration if it needs one.
+    fn execute(self) -> Result<ExitCode, CommandError> {
+        let kind = self.log_use();
+        let Cli { common, command } = self;
+        let context = || CommandContext::prepare(&common, kind);
+        let done = match command.unwrap_or_else(|| CliCommand::Serve(serve::ServeArguments::default())) {
+            CliCommand::Serve(arguments) => serve::run(context()?, &arguments),
+            CliCommand::Demo(arguments) => demo::run(context()?, arguments),
+            CliCommand::Status(arguments) => status::run(context()?, arguments),
+            CliCommand::Request(arguments) => request::run(context()?, arguments),
+            CliCommand::Cancel(arguments) => cancel::run(context()?, arguments),
+            CliCommand::Action(arguments) => action::run(context()?, arguments),
+            CliCommand::Pair(arguments) => pairing::pair(context()?, arguments),
+            CliCommand::Pairings(arguments) => pairing::run(context()?, arguments),
+            CliCommand::Instructions(arguments) => instructions::run(context()?, arguments),
+            CliCommand::Audit(arguments) => audit::run(context()?, arguments),
+            CliCommand::Open(arguments) => open::run(context()?, arguments),
+            CliCommand::Extension(arguments) => extension::run(context()?, arguments),
+            CliCommand::Token(arguments) => token::run(context()?, arguments),
+            CliCommand::Service(arguments) => match arguments.command {
+                service::ServiceCommand::Install { print } => service::install(&context()?, &common, print),
+                service::ServiceCommand::Uninstall => service::uninstall(),
+                service::ServiceCommand::Status { json } => service::print_status(json),
+            },
+            CliCommand::Doctor(arguments) => doctor::run(context(), &common, &arguments),
+            CliCommand::Completions(arguments) => completions::run(&arguments),
+            CliCommand::Man(arguments) => man::run(&arguments),
+            CliCommand::Config(arguments) => config::run(context()?, arguments),
+            CliCommand::Supervise => Ok(host::supervise()),
+            CliCommand::Launch { stage, words } => Ok(host::launch_command(stage, &words)),
+        };
+        Ok(done?)
     }
+
+    fn log_use(&self) -> LogUse {
+        match self.command {
+            None | Some(CliCommand::Serve(_)) => LogUse::Files,
+            Some(CliCommand::Demo(_)) => LogUse::Warnings,
+            _ => LogUse::Stderr,
+        }
+    }
+}
+
+/// Where a command logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LogUse {
+    /// As configured: the daemon on the user's own state folder.
+    Files,
+    /// Not to files, since the command creates no folders in the user's state folder.
+    Stderr,
+    /// Not to files, and only warnings unless a filter is given, so that the demo's own output is visible.
+    Warnings,
 }
 
 /// The reason why a command failed.
@@ -284,38 +321,6 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
     }
 }
 
-/// Returns the exit code of a command, after printing its error if it failed.
-fn report_result(done: anyhow::Result<ExitCode>) -> ExitCode {
-    done.unwrap_or_else(|error| CommandError::Failure(error).report())
-}
-
-/// Runs a command with its context and returns the exit code of the process.
-fn run_command(cli: Cli, context: CommandContext) -> ExitCode {
-    let done = match cli.command.unwrap_or_else(|| CliCommand::Serve(serve::ServeArguments::default())) {
-        CliCommand::Serve(arguments) => serve::run(context, &arguments),
-        CliCommand::Demo(arguments) => demo::run(context, arguments),
-        CliCommand::Status(arguments) => status::run(context, arguments),
-        CliCommand::Request(arguments) => request::run(context, arguments),
-        CliCommand::Cancel(arguments) => cancel::run(context, arguments),
-        CliCommand::Action(arguments) => action::run(context, arguments),
-        CliCommand::Pair(arguments) => pairing::pair(context, arguments),
-        CliCommand::Pairings(arguments) => pairing::run(context, arguments),
-        CliCommand::Instructions(arguments) => instructions::run(context, arguments),
-        CliCommand::Audit(arguments) => audit::run(context, arguments),
-        CliCommand::Open(arguments) => open::run(context, arguments),
-        CliCommand::Extension(arguments) => extension::run(context, arguments),
-        CliCommand::Token(arguments) => token::run(context, arguments),
-        CliCommand::Service(arguments) => service::run(Some(&context), &cli.common, &arguments),
-        CliCommand::Doctor(arguments) => doctor::run(Ok(context), &cli.common, &arguments),
-        CliCommand::Completions(arguments) => completions::run(&arguments),
-        CliCommand::Man(arguments) => man::run(&arguments),
-        CliCommand::Config(arguments) => config::run(context, arguments),
-        CliCommand::Supervise => Ok(host::supervise()),
-        CliCommand::Launch { stage, words } => Ok(host::launch_command(stage, &words)),
-    };
-    report_result(done)
-}
-
 /// Prints text as it is and returns the exit code.
 fn print(text: &str) -> anyhow::Result<ExitCode> {
     print_result(terminal::print(text))
@@ -324,6 +329,28 @@ fn print(text: &str) -> anyhow::Result<ExitCode> {
 /// Prints lines that contain untrusted text, wrapped to the terminal, and returns the exit code.
 fn print_lines(lines: &str) -> anyhow::Result<ExitCode> {
     print_result(terminal::print_lines(lines))
+}
+
+/// Prints JSON as it is, other text by lines.
+fn print_text(text: &str, is_json: bool) -> anyhow::Result<ExitCode> {
+    if is_json { print(text) } else { print_lines(text) }
+}
+
+/// Returns indented JSON without control characters, ending with a newline.
+fn pretty_json(value: &impl Serialize) -> String {
+    let text = serde_json::to_string(value).expect("the value has string keys");
+    text::json(&text, text::JsonLayout::Pretty) + "\n"
+}
+
+/// Returns the layout of JSON on the current stdout.
+fn stdout_layout() -> text::JsonLayout {
+    text::JsonLayout::of_terminal(io::stdout().is_terminal())
+}
+
+/// Returns the name of an enum's value in the API.
+fn api_name(value: &impl Serialize) -> String {
+    let name = serde_json::to_value(value).ok();
+    name.as_ref().and_then(|name| name.as_str()).unwrap_or_default().to_owned()
 }
 
 fn print_result(printed: io::Result<()>) -> anyhow::Result<ExitCode> {
@@ -358,7 +385,7 @@ mod tests {
 
     #[test]
     fn only_the_users_daemon_writes_log_files() {
-        let is = |line: &str| Cli::try_parse_from(line.split(' ')).unwrap().runs_users_daemon();
+        let is = |line: &str| Cli::try_parse_from(line.split(' ')).unwrap().log_use() == LogUse::Files;
         assert!(is("baa-conductor --log-format json") && is("baa-conductor serve"));
         for other in ["baa-conductor demo --once", "baa-conductor status", "baa-conductor config --json"] {
             assert!(!is(other), "{other}");

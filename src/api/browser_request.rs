@@ -7,7 +7,7 @@ use crate::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
 pub use crate::platforms::plan::{Conversation, Organization};
@@ -37,7 +37,7 @@ request_fields! {
             headers | "request_headers": BTreeMap<String, String>,
             /// The body of the call: a string is sent as it is, any other JSON as JSON with content-type application/json
             /// unless headers say otherwise.
-            request_body | "body" | "payload": Value,
+            request_body | "body" | "payload": Box<RawValue>,
             /// A text for the model. With a path and no body it becomes the body {"prompt": …}; without a path it is for
             /// platforms with a prompt mode.
             prompt | "message" | "input": String,
@@ -75,7 +75,7 @@ request_fields! {
             /// As of a browser request.
             headers | "request_headers": BTreeMap<String, String>,
             /// As of a browser request.
-            request_body | "body" | "payload": Value,
+            request_body | "body" | "payload": Box<RawValue>,
             /// As of a browser request.
             prompt | "message" | "input": String,
             /// As of a browser request.

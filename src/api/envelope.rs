@@ -13,6 +13,7 @@ pub struct SuccessEnvelope<T> {
     #[schemars(extend("const" = true))]
     pub ok: bool,
     /// Id of this HTTP exchange.
+    #[serde(default)]
     pub request_id: String,
     /// The answer.
     pub data: T,
@@ -23,13 +24,16 @@ pub struct SuccessEnvelope<T> {
 #[schemars(extend("additionalProperties" = false))]
 pub struct FailureEnvelope<'a> {
     /// Always false.
+    #[serde(default)]
     #[schemars(extend("const" = false))]
     pub ok: bool,
     /// Id of this HTTP exchange.
+    #[serde(default)]
     pub request_id: Cow<'a, str>,
     /// Stable error code.
     pub error: Cow<'a, str>,
     /// A sentence for people.
+    #[serde(default)]
     pub message: Cow<'a, str>,
     /// Further facts; absent if there are none.
     #[serde(default, skip_serializing_if = "no_details")]

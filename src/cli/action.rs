@@ -1,23 +1,15 @@
 //! `baa-conductor action`: makes a Firefox open, focus, reload or restore shell tabs, reconnect, or report its status.
 
-mod outcome;
-
 use super::{
     CommandContext,
-    client::{DaemonClient, REPLY_TIMEOUT},
+    client::{DaemonClient, REPLY_TIMEOUT, with_daemon},
     text::{self, JsonLayout},
 };
-use clap::ValueEnum;
-use outcome::ActionOutcome;
-use serde::Serialize;
-use std::{
-    io::{self, IsTerminal},
-    process::ExitCode,
-    time::Duration,
+use crate::{
+    api::actions::{ActionOutcome, ActionRequest},
+    wire::{ActionKind, PlatformResult, ShellRuntime},
 };
-
-/// Route for actions.
-const ROUTE: &str = "/v1/browser/actions";
+use std::{process::ExitCode, time::Duration};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -29,7 +21,7 @@ Exit codes: 0 completed, or accepted without waiting for completion; 1 failed.")
 pub(super) struct ActionArguments {
     /// Action to perform.
     #[arg(value_name = "NAME")]
-    pub(super) name: ActionName,
+    pub(super) name: ActionKind,
     /// Web app; required to open, focus or reload a tab.
     #[arg(long, value_name = "NAME")]
     pub(super) platform: Option<String>,
@@ -50,54 +42,15 @@ pub(super) struct ActionArguments {
     pub(super) json: bool,
 }
 
-/// The actions of a Firefox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
-#[value(rename_all = "snake_case")]
-#[serde(rename_all = "snake_case")]
-pub(super) enum ActionName {
-    /// Report the status of the extension.
-    PluginStatus,
-    /// Report the logins again.
-    RequestCredentials,
-    /// Open the web app's shell tab.
-    TabOpen,
-    /// Bring the shell tab to the front.
-    TabFocus,
-    /// Reload the shell tab.
-    TabReload,
-    /// Reopen missing shell tabs; of every web app without --platform.
-    TabRestore,
-    /// Reconnect to the daemon.
-    WsReconnect,
-    /// Reload the extension's controller.
-    ControllerReload,
-}
-
-/// The body of `POST /v1/browser/actions`.
-#[derive(Debug, Serialize)]
-struct ActionBody<'a> {
-    action: ActionName,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    platform: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    timeout_ms: Option<u64>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    wait: bool,
-}
-
 impl ActionArguments {
-    fn body(&self) -> ActionBody<'_> {
-        ActionBody {
+    fn body(&self) -> ActionRequest {
+        ActionRequest {
             action: self.name,
-            platform: self.platform.as_deref(),
-            client_id: self.client.as_deref(),
-            reason: self.reason.as_deref(),
+            platform: self.platform.clone(),
+            client_id: self.client.clone(),
+            reason: self.reason.clone(),
             timeout_ms: self.timeout_ms,
-            wait: self.wait,
+            wait: self.wait.then_some(true),
         }
     }
 
@@ -108,13 +61,10 @@ impl ActionArguments {
     }
 }
 
-/// Runs the command.
 pub(super) fn run(context: CommandContext, arguments: ActionArguments) -> anyhow::Result<ExitCode> {
-    let json =
-        arguments.json.then(|| if io::stdout().is_terminal() { JsonLayout::Pretty } else { JsonLayout::Compact });
-    let work = async { perform(&DaemonClient::find(&context)?, &arguments, json).await };
-    let (shown, failed) = actix::System::new().block_on(work)?;
-    let printed = if json.is_some() { super::print(&shown)? } else { super::print_lines(&shown)? };
+    let json = arguments.json.then(super::stdout_layout);
+    let (shown, failed) = with_daemon(&context, async |client| perform(client, &arguments, json).await)?;
+    let printed = super::print_text(&shown, json.is_some())?;
     Ok(if failed { ExitCode::FAILURE } else { printed })
 }
 
@@ -124,13 +74,72 @@ async fn perform(
     arguments: &ActionArguments,
     json: Option<JsonLayout>,
 ) -> anyhow::Result<(String, bool)> {
-    let data = client.post(ROUTE, &arguments.body(), arguments.reply_timeout()).await?;
+    let data = client.post("/v1/browser/actions", &arguments.body(), arguments.reply_timeout()).await?;
     let done: ActionOutcome = client.parse(&data)?;
     let shown = match json {
         Some(layout) => text::json(data.get(), layout) + "\n",
-        None => done.render(arguments),
+        None => render(&done, arguments.reason.as_deref()),
     };
-    Ok((shown, done.has_failed()))
+    Ok((shown, done.failed || !done.accepted))
+}
+
+/// Renders the outcome, each platform's result and the tabs afterwards. `given` is the reason on the command line, which is
+/// not repeated.
+fn render(done: &ActionOutcome, given: Option<&str>) -> String {
+    let mut lines = vec![headline(done, given)];
+    lines.extend(done.results.iter().map(|result| format!("  {}", result_line(result))));
+    let reasons = done.result.skipped_reasons.join(", ");
+    if !reasons.is_empty() && done.results.iter().all(|result| result.skipped.is_none()) {
+        lines.push(format!("  skipped: {reasons}"));
+    }
+    if !done.shell_runtime.is_empty() {
+        lines.push("tabs afterwards:".to_owned());
+        lines.extend(done.shell_runtime.iter().map(|tab| format!("  {}", tab_line(tab))));
+    }
+    lines.iter().fold(String::new(), |shown, line| shown + &text::line(line) + "\n")
+}
+
+fn headline(done: &ActionOutcome, given: Option<&str>) -> String {
+    let platform = done.platform.as_ref().map(|platform| format!(" {platform}")).unwrap_or_default();
+    let state = match (done.failed, done.accepted, done.completed) {
+        (true, ..) => "failed",
+        (_, false, _) => "not accepted",
+        (_, _, true) => "done",
+        (_, _, false) => "accepted, not completed",
+    };
+    let mut parts = vec![state.to_owned()];
+    parts.extend(done.reason.clone().filter(|reason| Some(&**reason) != given));
+    parts.extend(done.reconnected.as_ref().map(|back| format!("back after {} ms", back.after_ms)));
+    format!("{}{platform} on {}: {}", done.action, done.client_id, parts.join(", "))
+}
+
+fn result_line(result: &PlatformResult) -> String {
+    let mut parts = vec![match (result.ok, &result.skipped) {
+        (false, None) => "failed".to_owned(),
+        (false, Some(why)) => format!("failed, skipped: {why}"),
+        (true, Some(why)) => format!("skipped: {why}"),
+        (true, None) => "ok".to_owned(),
+    }];
+    if !result.ok && result.skipped.is_none() {
+        parts.extend(result.shell_runtime.as_ref().and_then(ShellRuntime::problem).map(str::to_owned));
+    }
+    parts.extend((result.restored == Some(true)).then(|| "restored".to_owned()));
+    parts.extend(result.tab_id.map(|id| format!("tab {id}")));
+    format!("{}: {}", result.platform.as_deref().unwrap_or("unknown"), parts.join(", "))
+}
+
+fn tab_line(tab: &ShellRuntime) -> String {
+    let state = match (tab.actual.exists, tab.desired.exists) {
+        (true, false) => "open, not wanted",
+        (true, true) => "open",
+        (false, true) => "missing",
+        (false, false) => "none",
+    };
+    let mut parts = vec![state.to_owned()];
+    parts.extend(tab.actual.tab_id.map(|id| format!("tab {id}")));
+    parts.extend(tab.actual.url.clone());
+    parts.extend(tab.problem().map(str::to_owned));
+    format!("{}: {}", tab.platform, parts.join(", "))
 }
 
 #[cfg(test)]

@@ -2,17 +2,16 @@
 
 use super::{
     CommandContext,
-    client::{CallError, DaemonClient, REPLY_TIMEOUT},
-    text::{self, JsonLayout},
+    client::{CallError, DaemonClient, REPLY_TIMEOUT, with_daemon},
+    journal::JournalEntry,
+    text,
 };
-use crate::ids::RequestId;
-use anyhow::Context as _;
-use serde::{Deserialize, Serialize};
+use crate::{
+    api::browser_request::{CancelRequest, CancelResponse},
+    ids::RequestId,
+};
 use serde_json::value::RawValue;
-use std::{
-    io::{self, IsTerminal},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -40,84 +39,45 @@ pub(super) struct CancelArguments {
     pub(super) json: bool,
 }
 
-/// The body of `POST /v1/browser/request/cancel`.
-#[derive(Debug, Serialize)]
-pub(super) struct CancelBody<'a> {
-    /// The request's id.
-    pub(super) request_id: &'a str,
-    /// The web app of the request.
-    pub(super) platform: &'a str,
-    /// The client that performs the request.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) client_id: Option<&'a str>,
-    /// The reason.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) reason: Option<&'a str>,
+/// Sends a cancellation and returns the daemon's data.
+pub(super) async fn send_cancel(client: &DaemonClient, body: &CancelRequest) -> Result<Box<RawValue>, CallError> {
+    client.post("/v1/browser/request/cancel", body, Some(REPLY_TIMEOUT)).await
 }
 
-/// The fields of the daemon's response that are shown.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct CancelOutcome {
-    status: Option<String>,
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    client_id: Option<String>,
-}
-
-impl CancelBody<'_> {
-    /// Sends the cancellation and returns the daemon's data.
-    async fn send(&self, client: &DaemonClient) -> Result<Box<RawValue>, CallError> {
-        client.post("/v1/browser/request/cancel", self, Some(REPLY_TIMEOUT)).await
-    }
-
-    /// Sends the cancellation and returns a line that describes the outcome.
-    pub(super) async fn send_and_describe(&self, client: &DaemonClient) -> anyhow::Result<String> {
-        let data = self.send(client).await?;
-        let done: CancelOutcome = client.parse(&data)?;
-        let known = |part: Option<String>| part.unwrap_or_else(|| "unknown".to_owned());
-        let by = done.client_id.map(|id| format!(" sent to {id}")).unwrap_or_default();
-        let line = format!("{}: {} ({}){by}", self.request_id, known(done.status), known(done.kind));
-        Ok(text::line(&line).into_owned())
-    }
-}
-
-/// Runs the command.
 pub(super) fn run(context: CommandContext, arguments: CancelArguments) -> anyhow::Result<ExitCode> {
-    let line = actix::System::new().block_on(async { cancel(&DaemonClient::find(&context)?, &arguments).await })?;
-    if arguments.json { super::print(&format!("{line}\n")) } else { super::print_lines(&line) }
+    let line = with_daemon(&context, async |client| cancel(client, &arguments).await)?;
+    super::print_text(&format!("{line}\n"), arguments.json)
 }
 
 async fn cancel(client: &DaemonClient, arguments: &CancelArguments) -> anyhow::Result<String> {
-    let id = arguments.id.as_str();
+    let request_id = arguments.id.to_string();
     let platform = match &arguments.platform {
         Some(platform) => platform.clone(),
-        None => platform_of(client, id).await?,
+        None => client.fetch::<JournalEntry>(&format!("/v1/browser/requests/{request_id}")).await?.platform,
     };
-    let (client_id, reason) = (arguments.client.as_deref(), arguments.reason.as_deref());
-    let body = CancelBody { request_id: id, platform: &platform, client_id, reason };
+    let (client_id, reason) = (arguments.client.clone(), arguments.reason.clone());
+    let body = CancelRequest { request_id, platform, client_id, reason };
+    let data = send_cancel(client, &body).await?;
     if arguments.json {
-        let layout = if io::stdout().is_terminal() { JsonLayout::Pretty } else { JsonLayout::Compact };
-        return Ok(text::json(body.send(client).await?.get(), layout));
+        return Ok(text::json(data.get(), super::stdout_layout()));
     }
-    body.send_and_describe(client).await
-}
-
-async fn platform_of(client: &DaemonClient, id: &str) -> anyhow::Result<String> {
-    #[derive(Deserialize)]
-    struct JournalEntry {
-        #[serde(default)]
-        platform: Option<String>,
-    }
-    let data = client.get(&format!("/v1/browser/requests/{id}")).await?;
-    let entry: JournalEntry = client.parse(&data)?;
-    entry.platform.with_context(|| format!("the daemon does not report the platform of {id}; name it with --platform"))
+    let done: CancelResponse = client.parse(&data)?;
+    let by = done.client_id.map(|id| format!(" sent to {id}")).unwrap_or_default();
+    Ok(format!("{}: {} ({}){by}", body.request_id, super::api_name(&done.status), super::api_name(&done.kind)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::stub_daemon::{StubDaemon, json};
+    use crate::cli::testing::{
+        completed,
+        stub_daemon::{StubDaemon, json},
+    };
+    use serde_json::json as value;
+
+    fn data(kind: &str, part: serde_json::Value) -> String {
+        value!({"ok": true, "data": completed(kind, part)}).to_string()
+    }
 
     fn arguments(platform: Option<&str>) -> CancelArguments {
         let platform = platform.map(str::to_owned);
@@ -133,11 +93,8 @@ mod tests {
     #[actix_rt::test]
     async fn the_platform_is_looked_up_unless_it_is_named() {
         let stub = StubDaemon::new(|seen| match &*seen.line {
-            "GET /v1/browser/requests/r-1" => json(200, r#"{"ok":true,"data":{"platform":"claude"}}"#),
-            _ => json(
-                200,
-                r#"{"ok":true,"data":{"status":"cancel_requested","type":"request_cancel","client_id":"firefox-1"}}"#,
-            ),
+            "GET /v1/browser/requests/r-1" => json(200, &data("request", value!({"platform": "claude"}))),
+            _ => json(200, &data("cancel", value!({"client_id": "firefox-1"}))),
         });
         let client = DaemonClient::new(&stub.base, None).unwrap();
         let line = cancel(&client, &arguments(None)).await.unwrap();
@@ -157,13 +114,5 @@ mod tests {
         let client = DaemonClient::new(&stub.base, None).unwrap();
         let error = cancel(&client, &arguments(None)).await.unwrap_err();
         assert_eq!(error.to_string(), "not_found: There is no request \"r-1\".");
-    }
-
-    #[actix_rt::test]
-    async fn missing_fields_are_shown_as_unknown() {
-        let stub = StubDaemon::new(|_| json(200, r#"{"ok":true,"data":{}}"#));
-        let client = DaemonClient::new(&stub.base, None).unwrap();
-        assert!(cancel(&client, &arguments(None)).await.unwrap_err().to_string().contains("--platform"));
-        assert_eq!(cancel(&client, &arguments(Some("claude"))).await.unwrap(), "r-1: unknown (unknown)");
     }
 }

@@ -6,6 +6,7 @@
 
 use super::{CommandContext, text};
 use crate::{
+    api::envelope::{FailureEnvelope, SuccessEnvelope},
     secret::Secret,
     sse::{SseFrame, SseFrameTooLarge, SseParser},
     state_folder::{self, DaemonInfo, FindDaemonError},
@@ -17,7 +18,7 @@ use awc::{
 };
 use bytes::Bytes;
 use futures_util::stream::{LocalBoxStream, StreamExt};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, value::RawValue};
 use std::{
     fmt,
@@ -44,7 +45,6 @@ pub(crate) enum CallError {
     /// No daemon was found on the state folder.
     #[error(transparent)]
     Lookup(#[from] FindDaemonError),
-    /// Another daemon runs on the state folder now.
     #[error(
         "the daemon that this command connected to has ended, and another one runs on its state folder; run the command again"
     )]
@@ -52,7 +52,6 @@ pub(crate) enum CallError {
     /// The daemon cannot be reached, or the connection broke.
     #[error("the daemon at {base} does not answer: {reason}")]
     Unreachable { base: String, reason: String },
-    /// The daemon refused the call.
     #[error(transparent)]
     Refused(#[from] DaemonRefusal),
     /// The response is not one of the daemon's.
@@ -69,11 +68,9 @@ pub(crate) enum CallError {
 /// An error response of the daemon.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct DaemonRefusal {
-    /// HTTP status.
     pub(crate) status: u16,
     /// Stable error code.
     pub(crate) error: String,
-    /// Message for people.
     pub(crate) message: String,
     /// Further fields; may be empty.
     pub(crate) details: Map<String, Value>,
@@ -91,17 +88,6 @@ impl fmt::Display for DaemonRefusal {
 }
 
 impl std::error::Error for DaemonRefusal {}
-
-/// Any response of the daemon; every field may be missing.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ResponseEnvelope {
-    ok: bool,
-    data: Option<Box<RawValue>>,
-    error: Option<String>,
-    message: Option<String>,
-    details: Option<Box<RawValue>>,
-}
 
 /// An HTTP client of one daemon. Requires a running actix system.
 pub(crate) struct DaemonClient {
@@ -156,6 +142,11 @@ impl DaemonClient {
         self.with_timeout(Some(REPLY_TIMEOUT), self.call(Method::GET, path, None)).await
     }
 
+    /// Sends a `GET` and deserializes `data`.
+    pub(crate) async fn fetch<T: DeserializeOwned>(&self, path: &str) -> Result<T, CallError> {
+        self.parse(&self.get(path).await?)
+    }
+
     /// Sends a `POST` and returns `data`. Without `limit` only the daemon's own time limits apply.
     pub(crate) async fn post(
         &self,
@@ -166,7 +157,6 @@ impl DaemonClient {
         self.with_timeout(limit, self.call(Method::POST, path, Some(to_json(body)))).await
     }
 
-    /// Sends a `DELETE` and returns `data`.
     pub(crate) async fn delete(&self, path: &str) -> Result<Box<RawValue>, CallError> {
         self.with_timeout(Some(REPLY_TIMEOUT), self.call(Method::DELETE, path, None)).await
     }
@@ -223,20 +213,22 @@ impl DaemonClient {
             PayloadError::Overflow => CallError::TooLarge,
             error => self.unreachable(error.to_string()),
         })?;
-        let envelope: ResponseEnvelope = match serde_json::from_slice(&body) {
-            Ok(envelope) => envelope,
-            // Error responses of the HTTP library have no body.
-            Err(_) if body.is_empty() => return Err(self.unreadable(format!("status {status}, without a body"))),
-            Err(error) => return Err(self.unreadable(format!("status {status}, {error}"))),
-        };
-        match envelope {
-            ResponseEnvelope { ok: true, data: Some(data), .. } if status.is_success() => Ok(data),
-            ResponseEnvelope { error: Some(error), message, details, .. } => {
-                let details = details.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
-                Err(DaemonRefusal { status: status.as_u16(), error, message: message.unwrap_or_default(), details }
-                    .into())
+        if status.is_success()
+            && let Ok(SuccessEnvelope { ok: true, data, .. }) = serde_json::from_slice(&body)
+        {
+            return Ok(data);
+        }
+        match serde_json::from_slice::<FailureEnvelope<'static>>(&body) {
+            Ok(failure) => Err(DaemonRefusal {
+                status: status.as_u16(),
+                error: failure.error.into_owned(),
+                message: failure.message.into_owned(),
+                details: failure.details.into_owned(),
             }
-            _ => Err(self.unreadable(format!("status {status}, neither data nor an error"))),
+            .into()),
+            // Error responses of the HTTP library have no body.
+            Err(_) if body.is_empty() => Err(self.unreadable(format!("status {status}, without a body"))),
+            Err(error) => Err(self.unreadable(format!("status {status}, {error}"))),
         }
     }
 
@@ -260,6 +252,14 @@ impl DaemonClient {
 }
 
 type DaemonResponse = awc::ClientResponse;
+
+/// Runs the calls of a command to the daemon of the state folder.
+pub(crate) fn with_daemon<T>(
+    context: &CommandContext,
+    calls: impl AsyncFnOnce(&DaemonClient) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    actix::System::new().block_on(async { calls(&DaemonClient::find(context)?).await })
+}
 
 /// A stream of server-sent events.
 pub(crate) struct EventStream {

@@ -17,7 +17,6 @@ pub(super) struct CompletionsArguments {
     shell: Shell,
 }
 
-/// Runs the command.
 pub(super) fn run(arguments: &CompletionsArguments) -> anyhow::Result<ExitCode> {
     super::print(&script(arguments.shell))
 }

@@ -1,6 +1,6 @@
 //! `baa-conductor config`: prints the effective configuration and the origin of each value.
 
-use super::{CommandContext, text};
+use super::CommandContext;
 use crate::config::explain;
 use std::process::ExitCode;
 
@@ -20,10 +20,9 @@ pub(super) struct ConfigArguments {
     json: bool,
 }
 
-/// Runs the command.
 pub(super) fn run(context: CommandContext, arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
     let text = if arguments.json {
-        text::json(&explain::json(&context.config, &context.origins).to_string(), text::JsonLayout::Pretty) + "\n"
+        super::pretty_json(&explain::json(&context.config, &context.origins))
     } else {
         explain::text(&context.config, &context.origins)
     };

@@ -4,10 +4,12 @@
 use super::{
     CommandContext,
     client::DaemonClient,
+    journal::JournalEntry,
     serve::{ShutdownSignals, start},
     terminal, text,
 };
 use crate::{
+    api::policy::Admission,
     app::DamagedDatabase,
     bridge::settings::PairingMode,
     config::{Config, ValueOrigin, ValueOrigins},
@@ -53,7 +55,6 @@ pub(super) struct DemoArguments {
     pub(super) once: bool,
 }
 
-/// Runs the command.
 pub(super) fn run(context: CommandContext, arguments: DemoArguments) -> anyhow::Result<ExitCode> {
     let folder = TemporaryFolder::new();
     let config = Arc::new(demo_config(&context.config, &context.origins));
@@ -126,9 +127,12 @@ async fn stream_prompt(client: &DaemonClient) -> anyhow::Result<()> {
         match &*frame.event {
             "stream_open" => {
                 opened = Instant::now();
-                let admission = DemoAdmission::deserialize(&data["policy"])?;
+                let admission = Admission::deserialize(&data["policy"])?;
                 let waited = admission.admitted_at - admission.requested_at;
-                print_line(&format!("policy     admitted after {waited} ms, circuit {}", admission.circuit_state))?;
+                print_line(&format!(
+                    "policy     admitted after {waited} ms, circuit {}",
+                    super::api_name(&admission.circuit_state)
+                ))?;
                 let ms = (opened - asked).as_millis();
                 print_line(&format!("stream     open after {ms} ms, status {}\n\n  > {PROMPT}\n", data["status"]))?;
             }
@@ -140,9 +144,8 @@ async fn stream_prompt(client: &DaemonClient) -> anyhow::Result<()> {
                 let seconds = opened.elapsed().as_secs_f64();
                 let rate = f64::from(events) / seconds.max(0.001);
                 print_line(&format!("\n\nstream     end: {events} events in {seconds:.1} s, {rate:.0} a second"))?;
-                let entry = client.get(&format!("/v1/browser/requests/{id}")).await?;
-                let entry: Value = client.parse(&entry)?;
-                print_line(&format!("journal    {id}: {}", entry["outcome"].as_str().unwrap_or("?")))?;
+                let entry: JournalEntry = client.fetch(&format!("/v1/browser/requests/{id}")).await?;
+                print_line(&format!("journal    {id}: {}", entry.outcome.as_deref().unwrap_or("?")))?;
                 return Ok(());
             }
             _ => bail!("the stream failed: {}", text::line(&frame.data)),
@@ -151,19 +154,10 @@ async fn stream_prompt(client: &DaemonClient) -> anyhow::Result<()> {
     bail!("the stream ended without its last frame")
 }
 
-#[derive(Deserialize)]
-struct DemoAdmission {
-    requested_at: i64,
-    admitted_at: i64,
-    circuit_state: String,
-}
-
-/// Prints a line.
 fn print_line(line: &str) -> io::Result<()> {
     terminal::print(&format!("{line}\n"))
 }
 
-/// Prints a piece of the response.
 fn print_piece(piece: &str) -> io::Result<()> {
     terminal::print(&text::StreamedText::whole(piece))
 }
@@ -185,7 +179,6 @@ fn print_examples(http: &str, state: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A temporary state folder, removed when dropped.
 struct TemporaryFolder {
     path: PathBuf,
 }

@@ -53,7 +53,6 @@ pub(super) struct DoctorArguments {
     json: bool,
 }
 
-/// Runs the command.
 pub(super) fn run(
     prepared: Result<CommandContext, CommandError>,
     common: &CommonOptions,
@@ -61,11 +60,8 @@ pub(super) fn run(
 ) -> anyhow::Result<ExitCode> {
     let findings = run_checks(prepared, common, arguments);
     let failed = findings.iter().any(|finding| finding.verdict == FindingVerdict::Failure);
-    if arguments.json {
-        super::print(&as_json(&findings))?
-    } else {
-        super::print_lines(&as_lines(&findings, OutputStyle::of_stdout()))?
-    };
+    let text = if arguments.json { as_json(&findings) } else { as_lines(&findings, OutputStyle::of_stdout()) };
+    super::print_text(&text, arguments.json)?;
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -116,13 +112,8 @@ fn run_checks(
 fn as_json(findings: &[Finding]) -> String {
     let count = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();
     let failures = count(FindingVerdict::Failure);
-    let report = json!({
-        "ok": failures == 0,
-        "checks": findings,
-        "failures": failures,
-        "warnings": count(FindingVerdict::Warning),
-    });
-    text::json(&report.to_string(), text::JsonLayout::Pretty) + "\n"
+    let warnings = count(FindingVerdict::Warning);
+    super::pretty_json(&json!({"ok": failures == 0, "checks": findings, "failures": failures, "warnings": warnings}))
 }
 
 /// Renders a line per finding, with aligned names.

@@ -30,7 +30,6 @@ pub(super) struct ExtensionArguments {
     json: bool,
 }
 
-/// Runs the command.
 pub(super) fn run(context: CommandContext, arguments: ExtensionArguments) -> anyhow::Result<ExitCode> {
     let extension = Extension::new(&daemon_address(&context.state_dir, &context.config)?)?;
     let folder = std::path::absolute(&arguments.dir)

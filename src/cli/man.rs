@@ -17,7 +17,6 @@ pub(super) struct ManArguments {
     dir: Option<PathBuf>,
 }
 
-/// Runs the command.
 pub(super) fn run(arguments: &ManArguments) -> anyhow::Result<ExitCode> {
     let pages = render_pages()?;
     let Some(dir) = &arguments.dir else { return super::print(&pages[0].text) };
@@ -29,7 +28,6 @@ pub(super) fn run(arguments: &ManArguments) -> anyhow::Result<ExitCode> {
     super::print(&format!("wrote {} pages to {}\n", pages.len(), dir.display()))
 }
 
-/// A manual page.
 struct ManualPage {
     /// File name, such as `baa-conductor-status.1`.
     name: String,

@@ -115,7 +115,7 @@ async fn open_with_any(programs: impl Iterator<Item = Command>, exit_wait: Durat
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::stub_daemon::{StubDaemon, json};
+    use crate::cli::testing::stub_daemon::{StubDaemon, json};
 
     #[actix_rt::test]
     async fn the_address_is_the_status_page_with_a_code_after_the_hash() {

@@ -167,7 +167,7 @@ fn render_pairings(pairings: &[PairingEntry]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::stub_daemon::{StubDaemon, json};
+    use crate::cli::testing::stub_daemon::{StubDaemon, json};
 
     const WAITING: &str = r#"{"ok":true,"data":{"pairings":[
         {"client_id":"a","status":"waiting","origin":"none"},{"client_id":"a","status":"waiting","origin":"none"},

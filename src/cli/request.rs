@@ -17,10 +17,12 @@ mod wait_indicator;
 
 use super::{
     CommandContext, cancel,
-    client::{CallError, DaemonClient},
+    client::{CallError, DaemonClient, with_daemon},
     terminal::{self, Printer},
 };
-use crate::{ids::RequestId, platforms::registry::FinalMessageExtractor, sse::SseFrame};
+use crate::{
+    api::browser_request::CancelRequest, ids::RequestId, platforms::registry::FinalMessageExtractor, sse::SseFrame,
+};
 use failure_kind::FailureKind;
 use futures_util::{
     future::{Either, select},
@@ -28,7 +30,7 @@ use futures_util::{
 };
 use output_buffer::ResponseStyle;
 use prompt_renderer::PromptRenderer;
-use request_body::BrowserRequestBody;
+use request_body::PreparedRequest;
 use response::{EventRenderer, StreamEnd};
 use std::{
     io::{self, IsTerminal},
@@ -39,7 +41,6 @@ use std::{
 use tokio::time::timeout;
 use wait_indicator::WaitIndicator;
 
-/// Route for requests.
 const ROUTE: &str = "/v1/browser/request";
 /// Time limit for the end of a cancelled request: twice the daemon's limit for the extension.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(4);
@@ -121,11 +122,10 @@ fn header(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Runs the command.
 pub(super) fn run(context: CommandContext, arguments: RequestArguments) -> anyhow::Result<ExitCode> {
     let registry = context.config.registry();
     let app = registry.get(&arguments.platform).map_or(FinalMessageExtractor::None, |platform| platform.final_message);
-    actix::System::new().block_on(async { send_and_print(&DaemonClient::find(&context)?, arguments, app).await })
+    with_daemon(&context, async |client| send_and_print(client, arguments, app).await)
 }
 
 /// Sends the request and prints the response to stdout; Ctrl-C cancels. `app` selects how the assistant's text is
@@ -138,7 +138,7 @@ async fn send_and_print(
     let style = ResponseStyle { json: arguments.json, terminal: io::stdout().is_terminal() };
     let indicator = WaitIndicator::on_stderr(arguments.quiet);
     let renderer = arguments.is_streamed().then(|| StreamRenderer::new(&arguments, style, app));
-    let request = BrowserRequestBody::new(arguments, io::stdin().lock())?;
+    let request = PreparedRequest::new(arguments, io::stdin().lock())?;
     // After stdin was read: until then, Ctrl-C ends the process.
     let interrupts = terminal::interrupts()?.inspect(|()| indicator.end());
     let work = async {
@@ -165,10 +165,8 @@ type RequestResult = Result<StreamEnd, RequestCommandError>;
 /// The reason why no complete response was printed.
 #[derive(Debug, thiserror::Error)]
 enum RequestCommandError {
-    /// A call to the daemon failed.
     #[error(transparent)]
     Call(#[from] CallError),
-    /// The response cannot be printed.
     #[error("stdout cannot be written")]
     Output(#[from] io::Error),
     /// The stream ended without `stream_end` or `stream_error`.
@@ -178,12 +176,12 @@ enum RequestCommandError {
 
 async fn send_buffered(
     client: &DaemonClient,
-    request: &BrowserRequestBody,
+    request: &PreparedRequest,
     style: ResponseStyle,
     mut printer: Printer,
     indicator: &WaitIndicator,
 ) -> RequestResult {
-    let data = client.post(ROUTE, request, None).await?;
+    let data = client.post(ROUTE, &request.body, None).await?;
     indicator.end();
     printer.print(response::render_buffered(&data, style)).await?;
     printer.finish().await?;
@@ -193,11 +191,9 @@ async fn send_buffered(
 /// Renders the frames of a stream.
 #[derive(Debug)]
 enum StreamRenderer {
-    /// Prints each event.
     Events(EventRenderer),
     /// Prints the assistant's text of an app without an extractor, read from common event formats.
     Generic(EventRenderer),
-    /// Prints the assistant's text.
     Prompt(Box<PromptRenderer>),
 }
 
@@ -238,12 +234,12 @@ impl StreamRenderer {
 
 async fn send_streamed(
     client: &DaemonClient,
-    request: &BrowserRequestBody,
+    request: &PreparedRequest,
     mut renderer: StreamRenderer,
     mut printer: Printer,
     indicator: &WaitIndicator,
 ) -> RequestResult {
-    let mut events = client.stream(ROUTE, request).await?;
+    let mut events = client.stream(ROUTE, &request.body).await?;
     let last = loop {
         let next = match select(pin!(events.next()), pin!(printer.wait_for_failure())).await {
             Either::Left((next, _)) => next,
@@ -276,7 +272,7 @@ async fn send_streamed(
 /// Waits for the end of the work, Ctrl-C or a closed stdout, and returns the exit code.
 async fn wait_for_end(
     client: &DaemonClient,
-    request: &BrowserRequestBody,
+    request: &PreparedRequest,
     mut work: Pin<&mut impl Future<Output = RequestResult>>,
     mut interrupts: impl Stream<Item = ()> + Unpin,
 ) -> anyhow::Result<ExitCode> {
@@ -330,15 +326,19 @@ async fn wait_for_end(
 }
 
 /// Suggests `doctor` for a request that did not reach the web app.
-fn suggest_doctor(request: &BrowserRequestBody, kind: FailureKind) {
+fn suggest_doctor(request: &PreparedRequest, kind: FailureKind) {
     if matches!(kind, FailureKind::Failed | FailureKind::Refused) {
-        terminal::print_error(&format!("run `baa-conductor doctor --platform {}` to find the cause", request.platform));
+        terminal::print_error(&format!(
+            "run `baa-conductor doctor --platform {}` to find the cause",
+            request.body.platform
+        ));
     }
 }
 
-async fn cancel(client: &DaemonClient, request: &BrowserRequestBody, reason: &str) -> anyhow::Result<String> {
-    let (request_id, platform) = (&*request.request_id, &*request.platform);
-    cancel::CancelBody { request_id, platform, client_id: None, reason: Some(reason) }.send_and_describe(client).await
+async fn cancel(client: &DaemonClient, request: &PreparedRequest, reason: &str) -> Result<(), CallError> {
+    let (request_id, platform) = (request.id.clone(), request.body.platform.clone());
+    let body = CancelRequest { request_id, platform, client_id: None, reason: Some(reason.to_owned()) };
+    cancel::send_cancel(client, &body).await.map(drop)
 }
 
 #[cfg(test)]

@@ -64,7 +64,6 @@ pub(super) async fn start(context: &CommandContext, damaged: DamagedDatabase) ->
     })
 }
 
-/// The signals that stop a daemon.
 pub(super) struct ShutdownSignals {
     terminate: Signal,
     interrupt: Signal,

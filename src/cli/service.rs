@@ -39,11 +39,11 @@ agent, which logs to files in the folder logs of the state folder.
 Exit codes: 0 success, and for status: running; 1 failed, or not running; 2 bad usage or configuration.")]
 pub(super) struct ServiceArguments {
     #[command(subcommand)]
-    command: ServiceCommand,
+    pub(super) command: ServiceCommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum ServiceCommand {
+pub(super) enum ServiceCommand {
     /// Install the service, enable it at login, and start it.
     Install {
         /// Print the service's file without installing it.
@@ -60,19 +60,11 @@ enum ServiceCommand {
     },
 }
 
-impl ServiceArguments {
-    /// Whether the command needs a valid configuration. Status and removal work without one.
-    pub(super) fn needs_configuration(&self) -> bool {
-        matches!(self.command, ServiceCommand::Install { .. })
-    }
-}
-
 /// The service to install.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct ServiceDefinition {
     /// The program and its arguments.
     command_line: Vec<String>,
-    /// Time limit for a graceful stop.
     stop_timeout: Duration,
 }
 
@@ -115,45 +107,32 @@ fn path_text(path: &Path) -> anyhow::Result<String> {
     path.to_str().map(str::to_owned).with_context(|| format!("{} is not UTF-8", path.display()))
 }
 
-/// Runs the command. `context` is required for commands that need the configuration.
-pub(super) fn run(
-    context: Option<&CommandContext>,
-    common: &CommonOptions,
-    arguments: &ServiceArguments,
-) -> anyhow::Result<ExitCode> {
+pub(super) fn install(context: &CommandContext, common: &CommonOptions, print: bool) -> anyhow::Result<ExitCode> {
     let manager = ServiceManager::of_system()?;
-    match (&arguments.command, context) {
-        (ServiceCommand::Install { print }, Some(context)) => {
-            let service = ServiceDefinition::new(context, common)?;
-            let text = manager.file_text(&service);
-            if *print {
-                return super::print(&text);
-            }
-            state_folder::prepare(&context.state_dir)?;
-            let path = manager.install(&text)?;
-            for variable in unavailable_variables(context) {
-                terminal::print_error(&format!(
-                    "baa-conductor: the service does not see {variable}; put its setting into the configuration file"
-                ));
-            }
-            super::print(&format!("installed and started {}, enabled at login\n{}\n", path.display(), manager.hint()))
-        }
-        (ServiceCommand::Install { .. }, None) => anyhow::bail!("a service needs a valid configuration"),
-        (ServiceCommand::Uninstall, _) => {
-            let path = manager.uninstall()?;
-            super::print(&format!(
-                "stopped and removed {}; configuration and state folder are unchanged\n",
-                path.display()
-            ))
-        }
-        (ServiceCommand::Status { json }, _) => {
-            let status = manager.status()?;
-            let text =
-                if *json { serde_json::to_string_pretty(&status).expect("texts serialize") } else { status.describe() };
-            super::print(&format!("{text}\n"))?;
-            Ok(if status.running { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-        }
+    let text = manager.file_text(&ServiceDefinition::new(context, common)?);
+    if print {
+        return super::print(&text);
     }
+    state_folder::prepare(&context.state_dir)?;
+    let path = manager.install(&text)?;
+    for variable in unavailable_variables(context) {
+        terminal::print_error(&format!(
+            "baa-conductor: the service does not see {variable}; put its setting into the configuration file"
+        ));
+    }
+    super::print(&format!("installed and started {}, enabled at login\n{}\n", path.display(), manager.hint()))
+}
+
+pub(super) fn uninstall() -> anyhow::Result<ExitCode> {
+    let manager = ServiceManager::of_system()?;
+    let path = manager.uninstall()?.display();
+    super::print(&format!("stopped and removed {path}; configuration and state folder are unchanged\n"))
+}
+
+pub(super) fn print_status(json: bool) -> anyhow::Result<ExitCode> {
+    let status = ServiceManager::of_system()?.status()?;
+    super::print(&if json { super::pretty_json(&status) } else { status.describe() + "\n" })?;
+    Ok(if status.running { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The environment variables of this shell that set configuration values.
@@ -167,12 +146,9 @@ fn unavailable_variables(context: &CommandContext) -> Vec<String> {
     names
 }
 
-/// The state of the service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 struct ServiceStatus {
-    /// Path of its file.
     path: PathBuf,
-    /// Whether the file exists.
     installed: bool,
     /// Whether it starts at login.
     enabled: bool,

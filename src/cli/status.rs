@@ -44,7 +44,6 @@ pub(super) struct StatusArguments {
     pub(super) watch: bool,
 }
 
-/// Runs the command.
 pub(super) fn run(context: CommandContext, arguments: StatusArguments) -> anyhow::Result<ExitCode> {
     let style = StatusStyle { json: arguments.json, terminal: io::stdout().is_terminal() };
     actix::System::new().block_on(async {
@@ -110,7 +109,6 @@ impl StatusStyle {
     }
 }
 
-/// The daemon's responses.
 #[derive(Debug, Serialize)]
 struct StatusData {
     browser: Box<RawValue>,
@@ -127,8 +125,7 @@ impl StatusData {
     fn render(&self, client: &DaemonClient, style: StatusStyle) -> Result<String, CallError> {
         if style.json {
             let text = serde_json::to_string(self).expect("JSON serializes");
-            let layout = if style.terminal { JsonLayout::Pretty } else { JsonLayout::Compact };
-            return Ok(text::json(&text, layout) + "\n");
+            return Ok(text::json(&text, JsonLayout::of_terminal(style.terminal)) + "\n");
         }
         let (browser, journal) = (client.parse(&self.browser)?, client.parse(&self.requests)?);
         Ok(tables::render_all(&browser, &journal, Clock::System.now_ms(), style.text_style()))
@@ -138,14 +135,22 @@ impl StatusData {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::stub_daemon::{StubDaemon, json};
+    use crate::cli::testing::{
+        completed,
+        stub_daemon::{StubDaemon, json},
+    };
+    use serde_json::{Value, json as value};
 
     const TEXT: StatusStyle = StatusStyle { json: false, terminal: false };
 
-    async fn shown(browser: &'static str, journal: &'static str, style: StatusStyle) -> Result<String, CallError> {
+    fn success(data: &Value) -> String {
+        value!({"ok": true, "data": data}).to_string()
+    }
+
+    async fn shown(browser: String, journal: String, style: StatusStyle) -> Result<String, CallError> {
         let stub = StubDaemon::new(move |seen| match &*seen.line {
-            "GET /v1/browser" => json(200, browser),
-            "GET /v1/browser/requests?limit=20" => json(200, journal),
+            "GET /v1/browser" => json(200, &browser),
+            "GET /v1/browser/requests?limit=20" => json(200, &journal),
             other => panic!("unexpected request: {other}"),
         });
         let client = DaemonClient::new(&stub.base, None).unwrap();
@@ -154,22 +159,25 @@ mod tests {
 
     #[actix_rt::test]
     async fn both_responses_are_shown() {
-        let browser = r#"{"ok":true,"data":{"bridge":{"clients":[{"client_id":"firefox-1"}]}}}"#;
-        let journal = r#"{"ok":true,"data":{"requests":[{"request_id":"r-1","platform":"chatgpt"}]}}"#;
-        let text = shown(browser, journal, TEXT).await.unwrap();
+        let browser = completed("browser", value!({"bridge": {"clients": [{"client_id": "firefox-1"}]}}));
+        let journal = completed("journal", value!({"requests": [{"request_id": "r-1", "platform": "chatgpt"}]}));
+        let shown = |style| shown(success(&browser), success(&journal), style);
+        let text = shown(TEXT).await.unwrap();
         assert!(text.contains("firefox-1") && text.contains("r-1") && text.contains("chatgpt"), "{text}");
-        let text = shown(browser, journal, StatusStyle { json: true, ..TEXT }).await.unwrap();
-        let wanted = r#"{"browser":{"bridge":{"clients":[{"client_id":"firefox-1"}]}},"requests":{"requests":[{"request_id":"r-1","platform":"chatgpt"}]}}"#;
-        assert_eq!(text, format!("{wanted}\n"));
+        let text = shown(StatusStyle { json: true, ..TEXT }).await.unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value!({"browser": browser, "requests": journal}));
     }
 
     #[actix_rt::test]
     async fn a_response_of_another_format_is_an_error() {
-        let odd = r#"{"ok":true,"data":{"bridge":7}}"#;
-        let error = shown(odd, r#"{"ok":true,"data":{}}"#, TEXT).await.unwrap_err().to_string();
+        let odd = success(&value!({"bridge": 7}));
+        let error = shown(odd, success(&value!({})), TEXT).await.unwrap_err().to_string();
         assert!(error.contains("cannot be read"), "{error}");
         let refusal = r#"{"ok":false,"error":"unauthorized","message":"Show the token."}"#;
-        assert_eq!(shown(refusal, refusal, TEXT).await.unwrap_err().to_string(), "unauthorized: Show the token.");
+        assert_eq!(
+            shown(refusal.into(), refusal.into(), TEXT).await.unwrap_err().to_string(),
+            "unauthorized: Show the token."
+        );
     }
 
     #[test]

@@ -30,9 +30,7 @@ pub(super) struct OutputStyle {
 /// The colour of a text, by its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TextTone {
-    /// No colour.
     Plain,
-    /// A table heading.
     Heading,
     /// Normal.
     Good,
@@ -87,32 +85,16 @@ pub(super) fn use_colour(terminal: bool, variable: impl Fn(&str) -> Option<Strin
         && variable("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// The title and the kind of a column.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct TableColumn {
-    title: &'static str,
-    kind: ColumnKind,
-}
+/// The kind and the title of a column.
+type TableColumn = (ColumnKind, &'static str);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ColumnKind {
+pub(super) enum ColumnKind {
     /// An identifier to copy: truncated last.
     Id,
     Text,
     /// A state, coloured by its first word.
     State,
-}
-
-pub(super) fn id_column(title: &'static str) -> TableColumn {
-    TableColumn { title, kind: ColumnKind::Id }
-}
-
-pub(super) fn text_column(title: &'static str) -> TableColumn {
-    TableColumn { title, kind: ColumnKind::Text }
-}
-
-pub(super) fn state_column(title: &'static str) -> TableColumn {
-    TableColumn { title, kind: ColumnKind::State }
 }
 
 /// The tone of a state, by its first word.
@@ -139,7 +121,7 @@ pub(super) fn render_table<const N: usize>(
     }
     let rows: Vec<_> =
         rows.into_iter().map(|row| row.map(|cell| truncate(&text::line(&cell), CELL_COLUMNS_MAX))).collect();
-    let mut widths = head.map(|column| column.title.width());
+    let mut widths = head.map(|(_, title)| title.width());
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = cell.width().max(*width);
@@ -148,10 +130,10 @@ pub(super) fn render_table<const N: usize>(
     if let Some(room) = style.width {
         fit_columns(&mut widths, &head, room);
     }
-    let mut out =
-        render_row(widths, &head.map(|column| column.title.to_owned()), |_, cell| style.paint(TextTone::Heading, cell));
+    let titles = head.map(|(_, title)| title.to_owned());
+    let mut out = render_row(widths, &titles, |_, cell| style.paint(TextTone::Heading, cell));
     for row in &rows {
-        out += &render_row(widths, row, |at, cell| match head[at].kind {
+        out += &render_row(widths, row, |at, cell| match head[at].0 {
             ColumnKind::State => style.paint(state_tone(cell), cell),
             ColumnKind::Id | ColumnKind::Text => cell.to_owned(),
         });
@@ -183,7 +165,7 @@ fn fit_columns<const N: usize>(widths: &mut [usize; N], head: &[TableColumn; N],
     let too_wide = |widths: &[usize; N]| (widths.iter().sum::<usize>() + COLUMN_GAP * (N - 1)).saturating_sub(room);
     for ids_too in [false, true] {
         while too_wide(widths) > 0 {
-            let may = |at: &usize| (ids_too || head[*at].kind != ColumnKind::Id) && widths[*at] > COLUMN_WIDTH_MIN;
+            let may = |at: &usize| (ids_too || head[*at].0 != ColumnKind::Id) && widths[*at] > COLUMN_WIDTH_MIN;
             let Some(widest) = (0..N).filter(may).max_by_key(|at| widths[*at]) else { break };
             widths[widest] -= 1;
         }
@@ -211,7 +193,7 @@ mod tests {
     use super::*;
 
     fn shown(style: OutputStyle) -> String {
-        let head = [id_column("REQUEST"), text_column("NOTE"), state_column("STATE")];
+        let head = [(ColumnKind::Id, "REQUEST"), (ColumnKind::Text, "NOTE"), (ColumnKind::State, "STATE")];
         let rows = vec![
             ["req-1".into(), "a note that is long".into(), "open, next try in 41 s".into()],
             ["req-22".into(), "你好".into(), String::new()],
@@ -228,7 +210,7 @@ req-22   你好
 ";
         assert_eq!(shown(OutputStyle::PLAIN), wanted);
         assert_eq!(shown(OutputStyle { width: Some(200), colour: false }), wanted);
-        assert_eq!(render_table::<1>(OutputStyle::PLAIN, "none", [id_column("A")], vec![]), "none\n");
+        assert_eq!(render_table::<1>(OutputStyle::PLAIN, "none", [(ColumnKind::Id, "A")], vec![]), "none\n");
     }
 
     #[test]

@@ -65,7 +65,6 @@ pub(crate) fn print_error(line: &str) {
 pub(crate) trait ConfirmationPrompt {
     /// Whether stdin and stdout belong to a person.
     fn is_interactive(&self) -> bool;
-    /// Shows a text.
     fn show(&mut self, text: &str) -> io::Result<()>;
     /// Shows a text and asks a question about it. Only `y` or `yes`, typed after that, confirms.
     fn confirm(&mut self, text: &str, question: &str) -> io::Result<bool>;

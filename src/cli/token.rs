@@ -118,7 +118,6 @@ struct TokenReport {
     daemon: Option<RotationResult>,
 }
 
-/// Runs the command.
 pub(super) fn run(context: CommandContext, arguments: TokenArguments) -> anyhow::Result<ExitCode> {
     let location = TokenLocation::of(&context);
     if arguments.path {
@@ -128,12 +127,11 @@ pub(super) fn run(context: CommandContext, arguments: TokenArguments) -> anyhow:
     let daemon = if arguments.rotate { Some(rotate(&context, &location)?) } else { None };
     let location = TokenLocation::of(&context);
     let text = if arguments.json {
-        let shown = TokenReport { location, rotated: daemon.is_some(), daemon };
-        serde_json::to_string_pretty(&shown).expect("texts serialize")
+        super::pretty_json(&TokenReport { location, rotated: daemon.is_some(), daemon })
     } else {
-        daemon.map_or_else(|| location.describe(), |result| describe_rotation(&location, result))
+        daemon.map_or_else(|| location.describe(), |result| describe_rotation(&location, result)) + "\n"
     };
-    let printed = super::print(&format!("{text}\n"))?;
+    let printed = super::print(&text)?;
     Ok(if daemon == Some(RotationResult::Refused) { ExitCode::FAILURE } else { printed })
 }
 

@@ -20,6 +20,13 @@ pub enum JsonLayout {
     Pretty,
 }
 
+impl JsonLayout {
+    /// Returns the layout for a terminal, or else for a program.
+    pub fn of_terminal(is_terminal: bool) -> Self {
+        if is_terminal { JsonLayout::Pretty } else { JsonLayout::Compact }
+    }
+}
+
 /// Formats a valid JSON text. Hidden characters in strings become `\u…` escapes, as do excess combining marks.
 pub fn json(text: &str, layout: JsonLayout) -> String {
     let mut out = String::with_capacity(text.len());

@@ -114,6 +114,11 @@ pub struct TabDrift {
 }
 
 impl ShellRuntime {
+    /// Returns what is wrong with the tab.
+    pub fn problem(&self) -> Option<&str> {
+        self.actual.issue.as_deref().or(self.drift.reason.as_deref())
+    }
+
     /// Whether two states are equal except for times of sight.
     pub fn is_same_but_for_times(&self, other: &ShellRuntime) -> bool {
         let timeless = |tab: &ShellRuntime| {

@@ -1,7 +1,7 @@
 //! The client against a stub daemon.
 
 use super::*;
-use crate::cli::stub_daemon::{ResponsePart, StubDaemon, json as answer, sse_head};
+use crate::cli::testing::stub_daemon::{ResponsePart, StubDaemon, json as answer, sse_head};
 use serde_json::json;
 
 fn client(stub: &StubDaemon) -> DaemonClient {
@@ -57,9 +57,9 @@ async fn unexpected_responses_are_errors() {
     for (status, body, wanted) in [
         (200, "", "status 200 OK, without a body"),
         (431, "", "without a body"),
-        (200, "{}", "neither data nor an error"),
+        (200, "{}", "status 200 OK, missing field"),
         (200, "<html>", "status 200 OK, expected value"),
-        (500, r#"{"ok":true,"data":1}"#, "neither data nor an error"),
+        (500, r#"{"ok":true,"data":1}"#, "status 500 Internal Server Error, missing field"),
         (404, r#"{"error":"not_found"}"#, "not_found: "),
         (302, "", "without a body"),
     ] {

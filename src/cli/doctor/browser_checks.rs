@@ -1,100 +1,13 @@
 //! The checks of Firefox, its extension and its pairing, from the daemon's responses. Pure.
-//!
-//! Invariant: every field of the daemon's responses may be missing.
 
 use super::finding::Finding;
-use crate::{bridge::settings::PairingMode, clock::WallMs, platforms::registry::PlatformRegistry};
+use crate::{
+    api::browser::{BrowserState, ClientView},
+    bridge::settings::PairingMode,
+    clock::WallMs,
+    platforms::registry::PlatformRegistry,
+};
 use serde::Deserialize;
-
-/// The checked fields of `GET /v1/browser`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct BrowserState {
-    pub(super) bridge: BridgeState,
-    pub(super) platforms: Vec<PlatformState>,
-    pub(super) records: Vec<LoginRecord>,
-    pub(super) policy: PolicyState,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct BridgeState {
-    pub(super) clients: Vec<ClientState>,
-    active_client_id: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct ClientState {
-    pub(super) client_id: String,
-    extension_version: Option<String>,
-    last_message_at: Option<WallMs>,
-    pub(super) shell_runtime: Vec<ShellTab>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct ShellTab {
-    pub(super) platform: String,
-    pub(super) desired: DesiredTab,
-    pub(super) actual: ActualTab,
-    pub(super) drift: TabDrift,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct DesiredTab {
-    pub(super) exists: bool,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct ActualTab {
-    pub(super) exists: bool,
-    pub(super) healthy: Option<bool>,
-    pub(super) issue: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct TabDrift {
-    pub(super) reason: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct PlatformState {
-    pub(super) platform: String,
-    pub(super) shell_url: String,
-    pub(super) ready: bool,
-    pub(super) extractor_drift: u64,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct LoginRecord {
-    pub(super) platform: String,
-    pub(super) client_id: String,
-    pub(super) account: Option<String>,
-    pub(super) status: String,
-    pub(super) is_active_client: bool,
-    pub(super) view: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct PolicyState {
-    pub(super) targets: Vec<TargetState>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct TargetState {
-    pub(super) platform: String,
-    pub(super) client_id: String,
-    pub(super) last_error: Option<String>,
-    pub(super) consecutive_failures: u64,
-}
 
 /// The checked fields of `GET /v1/browser/pairings`.
 #[derive(Debug, Default, Deserialize)]
@@ -110,40 +23,26 @@ struct PairingEntry {
     status: String,
 }
 
-impl BrowserState {
-    pub(super) fn has_platform(&self, platform: &str) -> bool {
-        self.platforms.iter().any(|state| state.platform == platform)
-    }
-
-    pub(super) fn platform_names(&self) -> Vec<&str> {
-        self.platforms.iter().map(|state| state.platform.as_str()).collect()
-    }
-
-    fn connected(&self) -> &[ClientState] {
-        &self.bridge.clients
-    }
-}
-
 /// Reports the connected clients, and whether their extension has the daemon's version.
-pub(super) fn check_firefox(browser: &BrowserState, now: WallMs) -> Vec<Finding> {
-    if browser.connected().is_empty() {
+pub(super) fn check_firefox(browser: &BrowserState<'_>, now: WallMs) -> Vec<Finding> {
+    if browser.bridge.clients.is_empty() {
         return vec![
             Finding::warning("firefox", "no Firefox is connected").advise(
                 "start Firefox and load the extension; `baa-conductor extension DIR` writes it and explains how",
             ),
         ];
     }
-    let clients = browser.connected().iter().flat_map(|client| {
-        let ago = client.last_message_at.map(|at| format!(", last message {} s ago", (now - at).max(0) / 1_000));
+    let clients = browser.bridge.clients.iter().flat_map(|client| {
+        let ago = format!(", last message {} s ago", (now - client.last_message_at).max(0) / 1_000);
         let active =
             if browser.bridge.active_client_id.as_ref() == Some(&client.client_id) { ", the active one" } else { "" };
-        let connected = format!("{} is connected{active}{}", client.client_id, ago.unwrap_or_default());
+        let connected = format!("{} is connected{active}{ago}", client.client_id);
         [Finding::ok("firefox", connected), check_extension(client)]
     });
     clients.collect()
 }
 
-fn check_extension(client: &ClientState) -> Finding {
+fn check_extension(client: &ClientView) -> Finding {
     let (name, id) = ("extension", &client.client_id);
     match client.extension_version.as_deref() {
         Some(version) if version == crate::VERSION => {
@@ -158,7 +57,7 @@ fn check_extension(client: &ClientState) -> Finding {
 }
 
 /// Reports whether pairing is required, and which clients wait for it.
-pub(super) fn check_pairing(setting: PairingMode, list: Option<&PairingList>, browser: &BrowserState) -> Finding {
+pub(super) fn check_pairing(setting: PairingMode, list: Option<&PairingList>, browser: &BrowserState<'_>) -> Finding {
     let name = "pairing";
     let entries = list.map(|list| list.pairings.as_slice()).unwrap_or_default();
     let waiting: Vec<_> =
@@ -169,7 +68,7 @@ pub(super) fn check_pairing(setting: PairingMode, list: Option<&PairingList>, br
             .advise("enter the six digits on the extension's page: `baa-conductor pair CODE`");
     }
     match setting {
-        PairingMode::Off if browser.connected().is_empty() => {
+        PairingMode::Off if browser.bridge.clients.is_empty() => {
             Finding::warning(name, "bridge.pairing is off, which the extension accepts only after its user has confirmed it")
                 .advise("press Confirm on the extension's page, or set bridge.pairing to \"required\"")
         }
@@ -177,11 +76,11 @@ pub(super) fn check_pairing(setting: PairingMode, list: Option<&PairingList>, br
             Finding::warning(name, "bridge.pairing is off: any program on this machine can pose as a Firefox")
                 .advise("set bridge.pairing to \"required\"")
         }
-        PairingMode::Required if paired > 0 && browser.connected().is_empty() => {
+        PairingMode::Required if paired > 0 && browser.bridge.clients.is_empty() => {
             Finding::ok(name, format!("required; paired: {paired}, none connected"))
                 .advise("check the extension's page; after an update of the daemon, write the extension again with `baa-conductor extension DIR` and reload it")
         }
-        PairingMode::Required if paired > 0 || !browser.connected().is_empty() => {
+        PairingMode::Required if paired > 0 || !browser.bridge.clients.is_empty() => {
             Finding::ok(name, format!("required; paired: {paired}"))
         }
         PairingMode::Required => Finding::warning(name, "required, and no Firefox is paired or waiting")
@@ -204,11 +103,11 @@ pub(super) fn unknown_platform(named: &str, known: &[&str]) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::doctor::finding::FindingVerdict;
+    use crate::cli::{doctor::finding::FindingVerdict, testing::whole};
     use serde_json::{Value, from_value, json};
 
-    fn browser(clients: Value) -> BrowserState {
-        from_value(json!({"bridge": {"clients": clients, "active_client_id": "ff"}})).unwrap()
+    fn browser(clients: Value) -> BrowserState<'static> {
+        whole("browser", json!({"bridge": {"clients": clients, "active_client_id": "ff"}}))
     }
 
     #[test]

@@ -2,13 +2,14 @@
 
 use super::{
     DoctorArguments,
-    browser_checks::{self, BrowserState, PairingList},
+    browser_checks::{self, PairingList},
     fetch_check,
     finding::Finding,
     local_checks::{LocalChecks, SandboxState, sandbox_finding},
-    platform_checks::{self, FetchDecision, PolicyExplanation},
+    platform_checks::{self, FetchDecision},
 };
 use crate::{
+    api::{browser::BrowserState, policy::ExplainedRequest, service::ProgramVersion},
     bridge::settings::PairingMode,
     cli::client::{CallError, DaemonClient},
     clock::Clock,
@@ -16,7 +17,7 @@ use crate::{
     state_folder::DaemonInfo,
 };
 use futures_util::future::join_all;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 
 /// Runs all checks from the daemon on.
 pub(super) fn run_checks(
@@ -35,7 +36,6 @@ pub(super) fn run_checks(
     })
 }
 
-/// The checks of one running daemon.
 pub(super) struct DaemonChecks {
     pub(super) client: DaemonClient,
     /// The pairing setting of the local configuration, since the daemon does not report it.
@@ -51,7 +51,7 @@ impl DaemonChecks {
         findings.push(self.check_store().await);
         findings.extend(self.check_sandbox().await);
         findings.extend(self.check_mode().await);
-        let browser: BrowserState = match self.get("/v1/browser").await {
+        let browser: BrowserState<'_> = match self.client.fetch("/v1/browser").await {
             Ok(browser) => browser,
             Err(error) => {
                 findings.push(Finding::failure("firefox", format!("the daemon does not report its clients: {error}")));
@@ -65,18 +65,10 @@ impl DaemonChecks {
         findings
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CallError> {
-        self.client.parse(&self.client.get(path).await?)
-    }
-
     /// Checks that the daemon responds and has this version.
     async fn check_version(&self, daemon: &DaemonInfo) -> Result<Finding, Finding> {
-        #[derive(Deserialize)]
-        struct VersionReply {
-            version: String,
-        }
         let (name, pid) = ("daemon", daemon.pid);
-        let VersionReply { version } = self.get("/version").await.map_err(|error| {
+        let ProgramVersion { version, .. } = self.client.fetch("/version").await.map_err(|error| {
             Finding::failure(name, format!("pid {pid} holds the state folder, but {error}"))
                 .advise("check its log; if it hangs, stop it and start it again")
         })?;
@@ -120,7 +112,7 @@ impl DaemonChecks {
             instructions_sandbox_limit: Option<String>,
             bubblewrap_available: bool,
         }
-        let host = self.get::<ControlDescription>("/describe/control").await.ok()?.host_operations;
+        let host = self.client.fetch::<ControlDescription>("/describe/control").await.ok()?.host_operations;
         let operator =
             SandboxState { name: host.sandbox?, available: host.sandbox_available?, limit: host.sandbox_limit };
         let model = SandboxState {
@@ -137,7 +129,7 @@ impl DaemonChecks {
             mode: String,
             reason: Option<String>,
         }
-        let SystemState { mode, reason } = self.get("/v1/system/state").await.ok()?;
+        let SystemState { mode, reason } = self.client.fetch("/v1/system/state").await.ok()?;
         let why = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
         let what = match mode.as_str() {
             "draining" => "new requests are refused",
@@ -147,8 +139,8 @@ impl DaemonChecks {
         Some(Finding::warning("mode", format!("{mode}{why}: {what}")).advise("resume with POST /v1/system/resume"))
     }
 
-    async fn check_pairings(&self, browser: &BrowserState) -> Finding {
-        match self.get::<PairingList>("/v1/browser/pairings").await {
+    async fn check_pairings(&self, browser: &BrowserState<'_>) -> Finding {
+        match self.client.fetch::<PairingList>("/v1/browser/pairings").await {
             Ok(pairings) => browser_checks::check_pairing(self.pairing, Some(&pairings), browser),
             Err(CallError::Refused(refused)) if refused.status == 404 => {
                 browser_checks::check_pairing(self.pairing, None, browser)
@@ -161,18 +153,19 @@ impl DaemonChecks {
     /// Checks every platform, or the named one. The fetches run concurrently.
     async fn check_platforms(
         &self,
-        browser: &BrowserState,
+        browser: &BrowserState<'_>,
         arguments: &DoctorArguments,
         now: crate::clock::WallMs,
     ) -> Vec<Finding> {
         let named = arguments.platform.as_deref();
-        if let Some(unknown) = named.filter(|name| !browser.has_platform(name)) {
-            return vec![browser_checks::unknown_platform(unknown, &browser.platform_names())];
+        let known: Vec<_> = browser.platforms.iter().map(|state| state.platform.as_str()).collect();
+        if let Some(unknown) = named.filter(|name| !known.contains(name)) {
+            return vec![browser_checks::unknown_platform(unknown, &known)];
         }
-        let chosen = browser.platforms.iter().filter(|platform| named.is_none_or(|name| platform.platform == name));
+        let chosen = browser.platforms.iter().filter(|state| named.is_none_or(|name| state.platform.as_str() == name));
         let looks = chosen.map(|state| async move {
             let path = format!("/v1/browser/policy/explain?platform={}", state.platform);
-            let explained: Option<PolicyExplanation> = self.get(&path).await.ok();
+            let explained: Option<ExplainedRequest> = self.client.fetch(&path).await.ok();
             let (mut findings, decision) =
                 platform_checks::check_platform(browser, state, explained.as_ref(), named.is_some(), now);
             if decision == FetchDecision::Send && !arguments.no_fetch {

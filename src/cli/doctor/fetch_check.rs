@@ -1,12 +1,14 @@
 //! Fetches the web app's start page through the policy, a Firefox and the page, to test the whole path.
 
-use super::{browser_checks::PlatformState, finding::Finding};
+use super::finding::Finding;
 use crate::{
+    api::{
+        browser::PlatformState,
+        browser_request::{BrowserRequest, BrowserResponse},
+    },
     cli::client::{CallError, DaemonClient, DaemonRefusal},
-    ids::RequestId,
+    ids::{PlatformName, RequestId},
 };
-use serde::Deserialize;
-use serde_json::json;
 use std::time::Duration;
 use tokio::time::Instant;
 use url::Url;
@@ -18,36 +20,28 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Sends the request and reports the response.
 pub(super) async fn check_fetch(client: &DaemonClient, state: &PlatformState) -> Finding {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct FetchReply {
-        client_id: String,
-        proxy: ProxyReply,
-    }
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct ProxyReply {
-        status: Option<u16>,
-    }
     let (platform, path) = (&state.platform, url_path(&state.shell_url));
     let name = format!("{platform} fetch");
-    let body = json!({
-        "platform": platform, "path": path, "method": "GET", "timeout_ms": PAGE_TIMEOUT_MS,
-        "request_id": format!("doctor-{}", RequestId::generate()),
-    });
+    let body = BrowserRequest {
+        platform: platform.to_string(),
+        path: Some(path.clone()),
+        method: Some("GET".to_owned()),
+        timeout_ms: Some(PAGE_TIMEOUT_MS),
+        request_id: Some(format!("doctor-{}", RequestId::generate())),
+        ..BrowserRequest::default()
+    };
     let began = Instant::now();
     let answer = client.post("/v1/browser/request", &body, Some(FETCH_TIMEOUT)).await;
-    match answer.and_then(|data| client.parse::<FetchReply>(&data)) {
+    match answer.and_then(|data| client.parse::<BrowserResponse>(&data)) {
         Ok(answer) => {
-            let status = answer.proxy.status.map(|status| format!(" with {status}")).unwrap_or_default();
-            let took = began.elapsed().as_millis();
-            Finding::ok(name, format!("GET {path} through {}: response{status} after {took} ms", answer.client_id))
+            let (id, status, took) = (answer.client_id, answer.proxy.status, began.elapsed().as_millis());
+            Finding::ok(name, format!("GET {path} through {id}: response with {status} after {took} ms"))
         }
         Err(error) => fetch_failure(name, &path, platform, &error),
     }
 }
 
-fn fetch_failure(name: String, path: &str, platform: &str, error: &CallError) -> Finding {
+fn fetch_failure(name: String, path: &str, platform: &PlatformName, error: &CallError) -> Finding {
     if let CallError::Refused(refused) = error
         && let Some(status @ 400..500) = upstream_status(refused)
         && !matches!(status, 401 | 403 | 408 | 425 | 429)
@@ -83,23 +77,26 @@ mod tests {
     use super::*;
     use crate::cli::{
         doctor::finding::FindingVerdict,
-        stub_daemon::{StubDaemon, json},
+        testing::{
+            completed,
+            stub_daemon::{StubDaemon, json},
+            whole,
+        },
     };
+    use serde_json::json as value;
 
-    async fn fetched(status: u16, body: &'static str) -> (Finding, StubDaemon) {
-        let stub = StubDaemon::new(move |_| json(status, body));
+    async fn fetched(status: u16, body: impl Into<String>) -> (Finding, StubDaemon) {
+        let body = body.into();
+        let stub = StubDaemon::new(move |_| json(status, &body));
         let client = DaemonClient::new(&stub.base, None).unwrap();
-        let state = PlatformState {
-            platform: "claude".into(),
-            shell_url: "https://claude.ai/new?x=1".into(),
-            ..Default::default()
-        };
+        let state = whole("platform", value!({"shell_url": "https://claude.ai/new?x=1"}));
         (check_fetch(&client, &state).await, stub)
     }
 
     #[actix_rt::test]
     async fn a_response_is_ok_and_names_the_client() {
-        let (finding, stub) = fetched(200, r#"{"ok":true,"data":{"client_id":"ff","proxy":{"status":200}}}"#).await;
+        let body = value!({"ok": true, "data": completed("response", value!({}))});
+        let (finding, stub) = fetched(200, body.to_string()).await;
         assert!(
             finding.verdict == FindingVerdict::Ok
                 && finding.message.starts_with("GET /new through ff: response with 200"),

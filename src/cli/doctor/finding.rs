@@ -3,12 +3,10 @@
 use crate::cli::text;
 use serde::Serialize;
 
-/// The verdict of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, strum::IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub(super) enum FindingVerdict {
-    /// No problem.
     Ok,
     /// Requests may fail or behave unexpectedly, but the daemon works.
     Warning,
@@ -49,13 +47,11 @@ impl Finding {
         Finding { name, verdict, message, advice: None }
     }
 
-    /// Adds advice.
     pub(super) fn advise(mut self, advice: impl Into<String>) -> Self {
         self.advice = Some(advice.into());
         self
     }
 
-    /// Message and advice in one line.
     pub(super) fn to_line(&self) -> String {
         let advice = self.advice.as_ref().map(|advice| format!("; {advice}")).unwrap_or_default();
         text::line(&format!("{}{advice}", self.message)).into_owned()

@@ -75,7 +75,6 @@ pub(super) fn environment(variables: impl Iterator<Item = (OsString, OsString)>)
     if found.is_empty() { vec![Finding::ok("environment", "no unknown variables")] } else { found }
 }
 
-/// The configuration and the state folder to check.
 pub(super) struct LocalChecks<'a> {
     pub(super) config: &'a Config,
     pub(super) state_dir: &'a Path,

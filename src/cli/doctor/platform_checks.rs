@@ -1,32 +1,18 @@
 //! The checks of one web app: its tab, its login and the policy's decision about a request. Pure.
 
-use super::{
-    browser_checks::{BrowserState, LoginRecord, PlatformState, ShellTab},
-    finding::Finding,
+use super::finding::Finding;
+use crate::{
+    api::{
+        browser::{BrowserState, PlatformState},
+        policy::{ExplainedReason, ExplainedRequest, PredictedOutcome},
+        records::{LoginRecord, LoginStatus, RecordView},
+    },
+    clock::WallMs,
+    wire::ShellRuntime,
 };
-use crate::clock::WallMs;
-use serde::Deserialize;
 
 /// A fetch is not tried if the policy would delay it longer than this.
 const WAIT_MAX_MS: u64 = 10_000;
-
-/// The checked fields of `GET /v1/browser/policy/explain`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct PolicyExplanation {
-    client_id: Option<String>,
-    would: String,
-    reasons: Vec<ExplainedReason>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct ExplainedReason {
-    rule: String,
-    until: Option<WallMs>,
-    delay_ms: Option<u64>,
-    position: Option<u64>,
-}
 
 /// Whether to try a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,9 +23,9 @@ pub(super) enum FetchDecision {
 
 /// Checks a platform. `named`: it was requested by name, so it is checked even if it is not in use.
 pub(super) fn check_platform(
-    browser: &BrowserState,
+    browser: &BrowserState<'_>,
     state: &PlatformState,
-    explained: Option<&PolicyExplanation>,
+    explained: Option<&ExplainedRequest>,
     named: bool,
     now: WallMs,
 ) -> (Vec<Finding>, FetchDecision) {
@@ -47,12 +33,12 @@ pub(super) fn check_platform(
         // The missing Firefox is reported already and explains everything else.
         return (Vec::new(), FetchDecision::Skip);
     }
-    let platform = &*state.platform;
+    let platform = state.platform.as_str();
     let tabs: Vec<_> = browser
         .bridge
         .clients
         .iter()
-        .flat_map(|client| client.shell_runtime.iter().map(move |tab| (&*client.client_id, tab)))
+        .flat_map(|client| client.session.shell_runtime.iter().map(move |tab| (client.client_id.as_str(), tab)))
         .filter(|(_, tab)| tab.platform == platform)
         .collect();
     let records: Vec<_> = browser.records.iter().filter(|record| record.platform == platform).collect();
@@ -75,12 +61,12 @@ pub(super) fn check_platform(
         .advise("final messages may be missing; update to a newer version")
     }));
     let policy = explained.map(|explained| check_policy(browser, state, explained, now));
-    let is_soon = explained.is_none_or(|explained| explained.is_soon(now));
+    let is_soon = explained.is_none_or(|explained| is_soon(explained, now));
     findings.extend(policy);
     (findings, if state.ready && is_soon { FetchDecision::Send } else { FetchDecision::Skip })
 }
 
-fn check_tab(platform: &str, tabs: &[(&str, &ShellTab)]) -> Finding {
+fn check_tab(platform: &str, tabs: &[(&str, &ShellRuntime)]) -> Finding {
     let name = format!("{platform} tab");
     let open = |finding: Finding| finding.advise(format!("run `baa-conductor action tab_open --platform {platform}`"));
     // One usable tab suffices: any Firefox can perform a request.
@@ -88,8 +74,7 @@ fn check_tab(platform: &str, tabs: &[(&str, &ShellTab)]) -> Finding {
         return Finding::ok(name, format!("open in {client}"));
     }
     if let Some((client, tab)) = tabs.iter().find(|(_, tab)| tab.actual.exists) {
-        let issue = tab.actual.issue.as_ref().or(tab.drift.reason.as_ref());
-        let issue = issue.map(|issue| format!(": {issue}")).unwrap_or_default();
+        let issue = tab.problem().map(|issue| format!(": {issue}")).unwrap_or_default();
         return Finding::warning(name, format!("open in {client}, but not usable{issue}")).advise(format!(
             "check the tab, or reload it with `baa-conductor action tab_reload --platform {platform}`"
         ));
@@ -101,77 +86,80 @@ fn check_tab(platform: &str, tabs: &[(&str, &ShellTab)]) -> Finding {
     }
 }
 
-fn check_login(browser: &BrowserState, state: &PlatformState, records: &[&LoginRecord]) -> Finding {
-    let (platform, name) = (&*state.platform, format!("{} login", state.platform));
+fn check_login(browser: &BrowserState<'_>, state: &PlatformState, records: &[&LoginRecord<'_>]) -> Finding {
+    let name = format!("{} login", state.platform);
     let log_in = |finding: Finding| finding.advise(format!("log in to {} in the tab", state.shell_url));
-    let connected = |record: &&&LoginRecord| {
-        record.view != "persisted_only"
-            && browser.bridge.clients.iter().any(|client| client.client_id == record.client_id)
+    let connected = |record: &&&LoginRecord<'_>| {
+        record.view != RecordView::PersistedOnly
+            && browser.bridge.clients.iter().any(|client| client.client_id.as_str() == record.client_id)
     };
     let live: Vec<_> = records.iter().filter(connected).collect();
-    let best = ["fresh", "stale"].iter().find_map(|status| live.iter().find(|record| record.status == *status));
+    let best = live.iter().filter(|record| record.status != LoginStatus::Lost).min_by_key(|record| record.status);
     match (state.ready, best, live.first()) {
         (true, Some(record), _) => {
             let account = record.account.as_ref().map(|account| format!(" as {account}")).unwrap_or_default();
             let active = if record.is_active_client { "" } else { ", which is not the active one" };
-            Finding::ok(name, format!("{}{account} in {}{active}", record.status, record.client_id))
+            Finding::ok(name, format!("{}{account} in {}{active}", record.status.name(), record.client_id))
         }
         (true, None, _) => Finding::ok(name, "reported by a connected Firefox"),
         (false, _, Some(record)) => {
-            log_in(Finding::warning(name, format!("logged out in {} ({})", record.client_id, record.status)))
+            log_in(Finding::warning(name, format!("logged out in {} ({})", record.client_id, record.status.name())))
         }
-        (false, _, None) if !records.is_empty() => {
-            let of = records.iter().map(|record| record.client_id.as_str()).next().unwrap_or(platform);
-            log_in(Finding::warning(name, format!("logged out: reported by no connected Firefox, but earlier by {of}")))
+        (false, _, None) => {
+            let earlier =
+                records.first().map(|record| format!(" connected Firefox, but earlier by {}", record.client_id));
+            let by = earlier.unwrap_or_else(|| " Firefox".to_owned());
+            log_in(Finding::warning(name, format!("logged out: reported by no{by}")))
         }
-        (false, _, None) => log_in(Finding::warning(name, "logged out: reported by no Firefox")),
     }
 }
 
-impl PolicyExplanation {
-    /// Whether a request made now would be dispatched within [`WAIT_MAX_MS`].
-    fn is_soon(&self, now: WallMs) -> bool {
-        self.would != "refuse" && self.reasons.iter().all(|reason| reason.wait_ms(now) <= WAIT_MAX_MS)
-    }
+/// Whether a request made now would be dispatched within [`WAIT_MAX_MS`].
+fn is_soon(explained: &ExplainedRequest, now: WallMs) -> bool {
+    explained.would != PredictedOutcome::Refuse
+        && explained.reasons.iter().all(|reason| wait_ms(reason, now) <= WAIT_MAX_MS)
 }
 
-impl ExplainedReason {
-    fn wait_ms(&self, now: WallMs) -> u64 {
-        self.until.map(|until| u64::try_from(until - now).unwrap_or_default()).or(self.delay_ms).unwrap_or_default()
-    }
-
-    /// Describes the reason, without advice.
-    fn describe(&self, now: WallMs) -> String {
-        let what = match self.rule.as_str() {
-            "slot" => "all slots are in use",
-            "queue_full" => "the queue is full",
-            "circuit_probe" => "the circuit is half open and a probe is in progress",
-            "circuit_open" => "the circuit is open",
-            "backoff" => "back-off after an error",
-            "rate_limit" => "the rate limit is reached",
-            "jitter" => "a random pause",
-            "waiter_timeout" => "the wait would exceed its time limit",
-            "system_draining" => "the daemon is draining",
-            "overloaded" => "too many requests are in progress",
-            other => other,
-        };
-        let span = match self.wait_ms(now) {
-            0 => String::new(),
-            ms => format!(", about {} s", ms.div_ceil(1_000)),
-        };
-        let place = self.position.map(|place| format!(", position {place} in the queue")).unwrap_or_default();
-        format!("{what}{place}{span}")
-    }
+fn wait_ms(reason: &ExplainedReason, now: WallMs) -> u64 {
+    reason.until.map(|until| u64::try_from(until - now).unwrap_or_default()).or(reason.delay_ms).unwrap_or_default()
 }
 
-fn check_policy(browser: &BrowserState, state: &PlatformState, explained: &PolicyExplanation, now: WallMs) -> Finding {
+/// Describes a reason, without advice.
+fn describe(reason: &ExplainedReason, now: WallMs) -> String {
+    let what = match &*reason.rule {
+        "slot" => "all slots are in use",
+        "queue_full" => "the queue is full",
+        "circuit_probe" => "the circuit is half open and a probe is in progress",
+        "circuit_open" => "the circuit is open",
+        "backoff" => "back-off after an error",
+        "rate_limit" => "the rate limit is reached",
+        "jitter" => "a random pause",
+        "waiter_timeout" => "the wait would exceed its time limit",
+        "system_draining" => "the daemon is draining",
+        "overloaded" => "too many requests are in progress",
+        other => other,
+    };
+    let span = match wait_ms(reason, now) {
+        0 => String::new(),
+        ms => format!(", about {} s", ms.div_ceil(1_000)),
+    };
+    let place = reason.position.map(|place| format!(", position {place} in the queue")).unwrap_or_default();
+    format!("{what}{place}{span}")
+}
+
+fn check_policy(
+    browser: &BrowserState<'_>,
+    state: &PlatformState,
+    explained: &ExplainedRequest,
+    now: WallMs,
+) -> Finding {
     let name = format!("{} policy", state.platform);
-    let reasons: Vec<_> = explained.reasons.iter().map(|reason| reason.describe(now)).collect();
+    let reasons: Vec<_> = explained.reasons.iter().map(|reason| describe(reason, now)).collect();
     let reasons = reasons.join("; ");
-    match explained.would.as_str() {
-        "admit" => Finding::ok(name, "a request would be dispatched immediately"),
-        "wait" => Finding::ok(name, format!("a request would wait: {reasons}")),
-        _ => {
+    match explained.would {
+        PredictedOutcome::Admit => Finding::ok(name, "a request would be dispatched immediately"),
+        PredictedOutcome::Wait => Finding::ok(name, format!("a request would wait: {reasons}")),
+        PredictedOutcome::Refuse => {
             let target = browser.policy.targets.iter().find(|target| {
                 target.platform == state.platform && Some(&target.client_id) == explained.client_id.as_ref()
             });

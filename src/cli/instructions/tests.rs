@@ -1,7 +1,7 @@
 //! The command against a stub daemon.
 
 use super::*;
-use crate::cli::stub_daemon::{StubDaemon, json};
+use crate::cli::testing::stub_daemon::{StubDaemon, json};
 use clap::Parser;
 
 #[derive(Parser)]

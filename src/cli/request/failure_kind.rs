@@ -16,9 +16,7 @@ pub(super) enum FailureKind {
     Refused,
     /// The web app responded with an error or with unusable data.
     Upstream,
-    /// Cancelled.
     Cancelled,
-    /// Any other failure.
     Failed,
 }
 

@@ -46,7 +46,6 @@ impl OutputBuffer {
         }
     }
 
-    /// Appends text.
     pub(super) fn append(&mut self, text: &str) -> String {
         let shown = if self.style.terminal { self.prose.add(text) } else { text.to_owned() };
         self.track(shown)

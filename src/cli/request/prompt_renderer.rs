@@ -39,11 +39,9 @@ pub(super) struct PromptRenderer {
 
 #[derive(Debug)]
 enum AnswerSource {
-    /// An event stream.
     Events(FullTextReader),
     /// One text in pieces, and the pieces so far.
     Pieces(FinalMessageExtractor, String),
-    /// An unknown format.
     Raw,
 }
 
@@ -64,7 +62,6 @@ impl PromptRenderer {
         })
     }
 
-    /// Returns the text to print for a frame.
     pub(super) fn render(&mut self, frame: &SseFrame) -> String {
         if frame.event != "stream_event" {
             return String::new();

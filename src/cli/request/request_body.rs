@@ -1,9 +1,11 @@
 //! The request body, built from the command line.
 
 use super::RequestArguments;
-use crate::ids::RequestId;
+use crate::{
+    api::browser_request::{BrowserRequest, ResponseMode},
+    ids::RequestId,
+};
 use anyhow::{Context, bail};
-use serde::Serialize;
 use serde_json::value::RawValue;
 use std::{
     collections::BTreeMap,
@@ -16,36 +18,14 @@ const BODY_BYTES_MAX: u64 = 64 << 20;
 /// The prompt argument that means stdin.
 const STDIN: &str = "-";
 
-/// The body of `POST /v1/browser/request`.
-#[derive(Debug, Serialize)]
-pub(super) struct BrowserRequestBody {
-    /// The web app.
-    pub(super) platform: String,
-    /// Generated if none was given, so that the request can be cancelled.
-    pub(super) request_id: String,
-    response_mode: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    path: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    method: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    prompt: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    organization_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    conversation_id: Option<String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    headers: BTreeMap<String, String>,
-    /// Sent unchanged: keys keep their order and numbers their digits.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    body: Option<Box<RawValue>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    timeout_ms: Option<u64>,
+/// A request and its id, by which it can be cancelled.
+#[derive(Debug)]
+pub(super) struct PreparedRequest {
+    pub(super) id: String,
+    pub(super) body: BrowserRequest,
 }
 
-impl BrowserRequestBody {
+impl PreparedRequest {
     /// Builds the request, and reads the body from its file and the prompt or the body from `stdin` where asked to.
     pub(super) fn new(arguments: RequestArguments, mut stdin: impl Read) -> anyhow::Result<Self> {
         let streamed = arguments.is_streamed();
@@ -55,20 +35,22 @@ impl BrowserRequestBody {
         }
         let prompt = if prompt_on_stdin { Some(read_prompt(&mut stdin)?) } else { arguments.prompt };
         let body = arguments.body.map(|body| read_body(body, stdin)).transpose()?;
-        Ok(BrowserRequestBody {
+        let id = arguments.request_id.unwrap_or_else(RequestId::generate).to_string();
+        let body = BrowserRequest {
             platform: arguments.platform,
-            request_id: arguments.request_id.unwrap_or_else(RequestId::generate).as_str().to_owned(),
-            response_mode: if streamed { "sse" } else { "buffered" },
+            request_id: Some(id.clone()),
+            response_mode: Some(if streamed { ResponseMode::Sse } else { ResponseMode::Buffered }),
             path: arguments.path,
             method: arguments.method,
             prompt,
             organization_id: arguments.organization_id,
             conversation_id: arguments.conversation_id,
-            headers: joined(arguments.headers),
-            body: body.map(|text| as_json(&text)),
+            headers: Some(joined(arguments.headers)).filter(|headers| !headers.is_empty()),
+            request_body: body.map(|text| as_json(&text)),
             client_id: arguments.client,
             timeout_ms: arguments.timeout_ms,
-        })
+        };
+        Ok(PreparedRequest { id, body })
     }
 }
 
@@ -130,16 +112,16 @@ mod tests {
     use clap::Parser;
     use serde_json::{Value, json};
 
-    fn request(line: &[&str], stdin: &str) -> anyhow::Result<BrowserRequestBody> {
+    fn request(line: &[&str], stdin: &str) -> anyhow::Result<PreparedRequest> {
         let line = ["baa-conductor", "request", "--platform", "claude"].iter().chain(line);
         let Some(CliCommand::Request(arguments)) = Cli::try_parse_from(line).unwrap().command else {
             panic!("a request")
         };
-        BrowserRequestBody::new(arguments, stdin.as_bytes())
+        PreparedRequest::new(arguments, stdin.as_bytes())
     }
 
     fn sent(line: &[&str]) -> Value {
-        serde_json::to_value(request(line, "from stdin").unwrap()).unwrap()
+        serde_json::to_value(request(line, "from stdin").unwrap().body).unwrap()
     }
 
     #[test]
@@ -156,7 +138,7 @@ mod tests {
                     --header b:2 --header A:3";
         let wanted = json!({
             "platform": "claude", "request_id": "r-1", "response_mode": "sse", "path": "/x", "method": "put",
-            "headers": {"a": "1, 3", "b": "2"}, "body": {}, "client_id": "f-1", "timeout_ms": 5,
+            "headers": {"a": "1, 3", "b": "2"}, "request_body": {}, "client_id": "f-1", "timeout_ms": 5,
         });
         assert_eq!(sent(&line.split_whitespace().collect::<Vec<_>>()), wanted);
     }
@@ -178,7 +160,7 @@ mod tests {
     #[test]
     fn a_prompt_on_stdin_loses_only_its_last_newline() {
         for (given, wanted) in [("a\n", "a"), ("a\r\n", "a"), ("a\n\n", "a\n"), ("\n a\r", "\n a\r"), ("ü", "ü")] {
-            assert_eq!(request(&["--prompt", "-"], given).unwrap().prompt.as_deref(), Some(wanted), "{given:?}");
+            assert_eq!(request(&["--prompt", "-"], given).unwrap().body.prompt.as_deref(), Some(wanted), "{given:?}");
         }
         for (line, given) in [(&["--prompt", "-"][..], "\n"), (&["--prompt", "-", "--body", "@-"], "a")] {
             let error = format!("{:#}", request(line, given).unwrap_err());
@@ -198,7 +180,7 @@ mod tests {
             ("@-", "\"from stdin\""),
         ] {
             let request = request(&["--path", "/x", "--body", given], "from stdin").unwrap();
-            assert_eq!(request.body.unwrap().get(), wanted, "{given}");
+            assert_eq!(request.body.request_body.unwrap().get(), wanted, "{given}");
         }
     }
 
@@ -209,7 +191,7 @@ mod tests {
         let at = format!("@{}", path.display());
         let read = request(&["--path", "/x", "--body", &at], "");
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(read.unwrap().body.unwrap().get(), "{\"from\": \"a file\"}");
+        assert_eq!(read.unwrap().body.request_body.unwrap().get(), "{\"from\": \"a file\"}");
         let error = request(&["--path", "/x", "--body", &at], "").unwrap_err();
         assert!(format!("{error:#}").contains(path.to_str().unwrap()), "{error:#}");
     }

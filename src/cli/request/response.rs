@@ -37,10 +37,8 @@ pub(super) fn render_buffered(data: &RawValue, style: ResponseStyle) -> String {
     shown
 }
 
-/// The end of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum StreamEnd {
-    /// The response is complete.
     Completed,
     /// An error: its message in one line and its kind.
     Failed(String, FailureKind),
@@ -87,7 +85,6 @@ impl EventRenderer {
         EventRenderer { style, output: OutputBuffer::new(style) }
     }
 
-    /// Returns the text to print for a frame.
     pub(super) fn render(&mut self, frame: &SseFrame) -> String {
         if self.style.json {
             return json_line(frame);

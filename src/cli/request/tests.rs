@@ -3,8 +3,8 @@
 use super::*;
 use crate::cli::{
     Cli, CliCommand,
-    stub_daemon::{ReceivedRequest, ResponsePart, StubDaemon, json, sse_head},
     terminal::testing::CapturedOutput,
+    testing::stub_daemon::{ReceivedRequest, ResponsePart, StubDaemon, json, sse_head},
 };
 use clap::Parser;
 use futures_util::stream;
@@ -23,12 +23,12 @@ fn an_impossible_request_id_is_bad_usage() {
     assert_eq!(Cli::try_parse_from(line).unwrap_err().exit_code(), 2);
 }
 
-fn request(sse: bool) -> BrowserRequestBody {
+fn request(sse: bool) -> PreparedRequest {
     let line = ["baa-conductor", "request", "--platform", "claude", "--path", "/x", "--request-id", "r-1"];
     let mode = sse.then_some("--sse");
     let cli = Cli::try_parse_from(line.into_iter().chain(mode)).unwrap();
     let Some(CliCommand::Request(arguments)) = cli.command else { panic!("a request") };
-    BrowserRequestBody::new(arguments, io::empty()).unwrap()
+    PreparedRequest::new(arguments, io::empty()).unwrap()
 }
 
 /// The result of a run: exit code or error, output, and the requests to the daemon.

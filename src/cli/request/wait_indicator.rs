@@ -3,12 +3,12 @@
 //! Invariant: on a terminal this is one line that is overwritten, and erased before anything else is printed. Elsewhere a
 //! line is written for each change of position or reason.
 
-use super::request_body::BrowserRequestBody;
+use super::request_body::PreparedRequest;
 use crate::{
-    cli::{client::DaemonClient, table::truncate, terminal, text},
+    api::policy::{PolicyRule, WaitReason},
+    cli::{client::DaemonClient, journal::JournalEntry, table::truncate, terminal, text},
     clock::{Clock, WallMs},
 };
-use serde::Deserialize;
 use std::{
     cell::RefCell,
     convert::Infallible,
@@ -24,27 +24,6 @@ const DRAWN_COLUMNS_MAX: usize = 79;
 /// Interval between two looks at the request.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// The fields of a request's journal entry that are shown.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct RequestProgress {
-    phase: Option<String>,
-    client_id: Option<String>,
-    requested_at: Option<WallMs>,
-    first_byte_at: Option<WallMs>,
-    waiting: Option<WaitReason>,
-}
-
-/// The reason for the wait.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct WaitReason {
-    rule: String,
-    until: Option<WallMs>,
-    delay_ms: Option<i64>,
-    position: Option<u64>,
-}
-
 /// Shows the progress of a waiting request.
 pub(super) struct WaitIndicator {
     terminal: bool,
@@ -56,7 +35,7 @@ struct IndicatorState {
     /// Whether the line is visible on the terminal.
     drawn: bool,
     /// The last written reason, for output other than a terminal.
-    last_reason: Option<String>,
+    last_reason: Option<(PolicyRule, Option<usize>)>,
     finished: bool,
 }
 
@@ -85,38 +64,36 @@ impl WaitIndicator {
     }
 
     /// Polls the request and shows its progress until [`end`](Self::end).
-    pub(super) async fn poll(&self, client: &DaemonClient, request: &BrowserRequestBody) -> Infallible {
+    pub(super) async fn poll(&self, client: &DaemonClient, request: &PreparedRequest) -> Infallible {
         sleep(SHOW_AFTER).await;
-        let path = format!("/v1/browser/requests/{}", request.request_id);
+        let path = format!("/v1/browser/requests/{}", request.id);
         loop {
             if self.state.borrow().finished {
                 return std::future::pending().await;
             }
             // Errors are ignored; the next poll may succeed.
-            if let Ok(data) = client.get(&path).await
-                && let Ok(entry) = client.parse::<RequestProgress>(&data)
-            {
+            if let Ok(entry) = client.fetch::<JournalEntry>(&path).await {
                 self.show(&entry, Clock::System.now_ms());
             }
             sleep(POLL_INTERVAL).await;
         }
     }
 
-    fn show(&self, entry: &RequestProgress, now: WallMs) {
+    fn show(&self, entry: &JournalEntry, now: WallMs) {
         let mut state = self.state.borrow_mut();
         if state.finished {
             return;
         }
         if self.terminal {
-            let line = entry.line(now).unwrap_or_default();
+            let line = progress_line(entry, now).unwrap_or_default();
             if state.drawn || !line.is_empty() {
                 state.drawn = true;
                 state.write(&format!("\r{}\x1b[K", truncate(&text::line(&line), DRAWN_COLUMNS_MAX)));
             }
         } else if let Some(reason) = &entry.waiting
-            && state.last_reason.replace(reason.change_key()) != Some(reason.change_key())
+            && state.last_reason.replace(change_key(reason)) != Some(change_key(reason))
         {
-            state.write(&format!("baa-conductor: {}\n", text::line(&reason.sentence(now))));
+            state.write(&format!("baa-conductor: {}\n", text::line(&sentence(reason, now))));
         }
     }
 }
@@ -128,46 +105,40 @@ impl IndicatorState {
     }
 }
 
-impl RequestProgress {
-    /// The line for a terminal; `None` once the response has begun.
-    fn line(&self, now: WallMs) -> Option<String> {
-        if let Some(reason) = &self.waiting {
-            return Some(reason.sentence(now));
-        }
-        match (self.phase.as_deref(), self.first_byte_at) {
-            (Some("dispatched"), None) => {
-                let client = self.client_id.as_deref().unwrap_or("the browser");
-                let since = self.requested_at.map(|at| format!(", {} s so far", (now - at).max(0) / 1_000));
-                Some(format!("sent to {client}, no response yet{}", since.unwrap_or_default()))
-            }
-            _ => None,
-        }
+/// The line for a terminal; `None` once the response has begun.
+fn progress_line(entry: &JournalEntry, now: WallMs) -> Option<String> {
+    if let Some(reason) = &entry.waiting {
+        return Some(sentence(reason, now));
     }
+    if entry.phase != "dispatched" || entry.first_byte_at.is_some() {
+        return None;
+    }
+    let (client, since) =
+        (entry.client_id.as_deref().unwrap_or("the browser"), (now - entry.requested_at).max(0) / 1_000);
+    Some(format!("sent to {client}, no response yet, {since} s so far"))
 }
 
-impl WaitReason {
-    fn sentence(&self, now: WallMs) -> String {
-        let place = self.position.map(|place| format!(", {} in line", ordinal(place))).unwrap_or_default();
-        let left = self.until.map(|until| until - now).or(self.delay_ms).filter(|ms| *ms > 0);
-        let left = left.map(|ms| format!(", about {} s", ms.saturating_add(999) / 1_000)).unwrap_or_default();
-        let why = match self.rule.as_str() {
-            "slot" => String::new(),
-            "circuit_probe" => " (waiting for a probe request)".to_owned(),
-            "backoff" => " (back-off after an error)".to_owned(),
-            "rate_limit" => " (rate limit of the platform)".to_owned(),
-            "jitter" => " (a random pause)".to_owned(),
-            other => format!(" ({other})"),
-        };
-        format!("queued{place}{left}{why}")
-    }
-
-    /// A new line is written when this value changes.
-    fn change_key(&self) -> String {
-        format!("{} {:?}", self.rule, self.position)
-    }
+fn sentence(reason: &WaitReason, now: WallMs) -> String {
+    let place = reason.position.map(|place| format!(", {} in line", ordinal(place))).unwrap_or_default();
+    let left = reason.until.map(|until| until - now).or(reason.delay_ms.map(u64::cast_signed)).filter(|ms| *ms > 0);
+    let left = left.map(|ms| format!(", about {} s", ms.saturating_add(999) / 1_000)).unwrap_or_default();
+    let why = match reason.rule {
+        PolicyRule::Slot => "",
+        PolicyRule::CircuitProbe => " (waiting for a probe request)",
+        PolicyRule::Backoff => " (back-off after an error)",
+        PolicyRule::RateLimit => " (rate limit of the platform)",
+        PolicyRule::Jitter => " (a random pause)",
+        other => &format!(" ({})", other.name()),
+    };
+    format!("queued{place}{left}{why}")
 }
 
-fn ordinal(place: u64) -> String {
+/// A new line is written when this value changes.
+fn change_key(reason: &WaitReason) -> (PolicyRule, Option<usize>) {
+    (reason.rule, reason.position)
+}
+
+fn ordinal(place: usize) -> String {
     let end = match (place % 10, place % 100) {
         (1, n) if n != 11 => "st",
         (2, n) if n != 12 => "nd",
@@ -181,15 +152,16 @@ fn ordinal(place: u64) -> String {
 mod tests {
     use super::*;
     use crate::cli::terminal::testing::CapturedOutput;
-    use serde_json::{Value, from_value, json};
+    use crate::cli::testing::whole;
+    use serde_json::{Value, json};
 
     const NOW: WallMs = 1_000_000;
 
-    fn entry(fields: Value) -> RequestProgress {
-        from_value(fields).unwrap()
+    fn entry(fields: Value) -> JournalEntry {
+        whole("request", fields)
     }
 
-    fn queued(rule: &str, position: u64, left: i64) -> RequestProgress {
+    fn queued(rule: &str, position: u64, left: i64) -> JournalEntry {
         entry(json!({"phase": "queued", "waiting": {"rule": rule, "position": position, "until": NOW + left}}))
     }
 
@@ -207,9 +179,9 @@ mod tests {
                 "queued, 1st in line, about 2 s (a random pause)",
             ),
             (json!({"rule": "backoff", "until": NOW - 5}), "queued (back-off after an error)"),
-            (json!({"rule": "new_rule"}), "queued (new_rule)"),
+            (json!({"rule": "queue_full"}), "queued (queue_full)"),
         ] {
-            assert_eq!(entry(json!({ "waiting": waiting })).line(NOW).as_deref(), Some(text));
+            assert_eq!(progress_line(&entry(json!({ "waiting": waiting })), NOW).as_deref(), Some(text));
         }
         for (place, text) in [(1, "1st"), (3, "3rd"), (11, "11th"), (12, "12th"), (22, "22nd"), (113, "113th")] {
             assert_eq!(ordinal(place), text);
@@ -219,9 +191,9 @@ mod tests {
     #[test]
     fn a_sent_request_is_shown_until_the_first_byte() {
         let sent = json!({"phase": "dispatched", "client_id": "ff", "requested_at": NOW - 12_000});
-        assert_eq!(entry(sent).line(NOW).as_deref(), Some("sent to ff, no response yet, 12 s so far"));
-        assert_eq!(entry(json!({"phase": "streaming", "first_byte_at": NOW})).line(NOW), None);
-        assert_eq!(entry(json!({})).line(NOW), None);
+        assert_eq!(progress_line(&entry(sent), NOW).as_deref(), Some("sent to ff, no response yet, 12 s so far"));
+        assert_eq!(progress_line(&entry(json!({"phase": "streaming", "first_byte_at": NOW})), NOW), None);
+        assert_eq!(progress_line(&entry(json!({})), NOW), None);
     }
 
     #[test]

@@ -7,10 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The agent's label.
 pub(super) const LABEL: &str = "baa-conductor";
 
-/// Seconds between an exit and the restart.
 const RESTART_S: u64 = 5;
 
 /// The path of the agent's file.

@@ -10,7 +10,6 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// The kind of service manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ManagerKind {
     Systemd,
@@ -33,7 +32,6 @@ impl ServiceManager {
         Ok(ServiceManager { kind, path: path.context("cannot find the folder for services; set HOME")? })
     }
 
-    /// Renders the service's file.
     pub(super) fn file_text(&self, service: &ServiceDefinition) -> String {
         match self.kind {
             ManagerKind::Systemd => systemd::text(service),
@@ -90,7 +88,6 @@ impl ServiceManager {
         Ok(&self.path)
     }
 
-    /// Returns the state of the service.
     pub(super) fn status(&self) -> anyhow::Result<ServiceStatus> {
         let installed = self.path.exists();
         match self.kind {

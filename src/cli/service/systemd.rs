@@ -6,12 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The unit's name.
 pub(super) const UNIT: &str = "baa-conductor.service";
 
 /// Watchdog timeout in seconds.
 const WATCHDOG_S: u64 = 60;
-/// Seconds between an exit and the restart.
 const RESTART_S: u64 = 5;
 
 /// The path of the unit's file: in `$XDG_CONFIG_HOME/systemd/user`, or in `~/.config/systemd/user`.

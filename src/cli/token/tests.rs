@@ -1,7 +1,7 @@
 //! The reported location of the token, and a daemon's response to a new one.
 
 use super::*;
-use crate::cli::stub_daemon::{StubDaemon, json};
+use crate::cli::testing::stub_daemon::{StubDaemon, json};
 
 fn folder(exists: bool) -> TokenLocation {
     TokenLocation::StateFolder { path: "/s/token".into(), exists }

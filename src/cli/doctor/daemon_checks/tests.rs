@@ -3,7 +3,10 @@
 use super::*;
 use crate::cli::{
     doctor::finding::FindingVerdict,
-    stub_daemon::{ReceivedRequest, StubDaemon, json},
+    testing::{
+        completed,
+        stub_daemon::{ReceivedRequest, StubDaemon, json},
+    },
 };
 
 fn data(data: &str) -> String {
@@ -20,7 +23,7 @@ fn well(seen: &ReceivedRequest) -> (u16, String) {
             let host = r#"{"sandbox":"off","sandbox_available":true,"instructions_sandbox":"landlock","instructions_sandbox_available":true}"#;
             (200, data(&format!(r#"{{"host_operations":{host}}}"#)))
         }
-        "GET /v1/browser" => (200, data(r#"{"platforms":[{"platform":"claude"}]}"#)),
+        "GET /v1/browser" => (200, data(&completed("browser", serde_json::json!({"platforms": [{}]})).to_string())),
         "GET /v1/browser/pairings" => (200, data(r#"{"pairings":[{"client_id":"ff","status":"waiting"}],"count":1}"#)),
         _ => (404, r#"{"ok":false,"error":"not_found","message":"No."}"#.to_owned()),
     }

@@ -1,7 +1,7 @@
 //! The findings about a web app, for each way in which a request to it can fail.
 
 use super::*;
-use crate::cli::doctor::finding::FindingVerdict;
+use crate::cli::{doctor::finding::FindingVerdict, testing::whole};
 use serde_json::{Value, from_value, json};
 
 const NOW: WallMs = 1_000_000;
@@ -17,8 +17,8 @@ fn judged(change: impl FnOnce(&mut Value), explained: Value, named: bool) -> (Ve
         "policy": {"targets": [{"platform": "claude", "client_id": "ff", "consecutive_failures": 5, "last_error": "http_429"}]},
     });
     change(&mut browser);
-    let browser: BrowserState = from_value(browser).unwrap();
-    let explained: PolicyExplanation = from_value(explained).unwrap();
+    let browser: BrowserState<'_> = whole("browser", browser);
+    let explained: ExplainedRequest = from_value(explained).unwrap();
     check_platform(&browser, &browser.platforms[0], Some(&explained), named, NOW)
 }
 
@@ -67,7 +67,7 @@ fn a_missing_login_is_a_warning_with_advice() {
 
 #[test]
 fn an_open_circuit_is_reported_with_its_end_and_cause_and_nothing_is_sent() {
-    let explained = json!({"client_id": "ff", "would": "refuse",
+    let explained = json!({"client_id": "ff", "platform": "claude", "would": "refuse",
         "reasons": [{"rule": "circuit_open", "until": NOW + 40_001, "delay_ms": 40_001}]});
     let (findings, decision) = judged(|_| (), explained, false);
     let message = "claude policy: a request would be refused: the circuit is open, about 41 s, after 5 consecutive errors, \
@@ -78,7 +78,7 @@ fn an_open_circuit_is_reported_with_its_end_and_cause_and_nothing_is_sent() {
 #[test]
 fn a_fetch_is_tried_after_a_short_wait_but_not_after_a_long_one() {
     for (delay_ms, decision) in [(3_000, FetchDecision::Send), (30_000, FetchDecision::Skip)] {
-        let explained = json!({"would": "wait", "reasons": [{"rule": "jitter", "delay_ms": delay_ms, "position": 1}]});
+        let explained = json!({"platform": "claude", "would": "wait", "reasons": [{"rule": "jitter", "delay_ms": delay_ms, "position": 1}]});
         let (findings, found) = judged(|_| (), explained, false);
         assert_eq!((found, findings[2].verdict), (decision, FindingVerdict::Ok), "{delay_ms}");
         assert!(findings[2].message.contains("a random pause, position 1 in the queue"), "{findings:?}");

@@ -1,10 +1,13 @@
-//! The tables, also for missing and hostile fields.
+//! The tables, also for hostile fields.
 
 use super::*;
-use serde_json::{Value, from_value, json};
+use crate::cli::testing::whole;
+use serde_json::{Value, json};
+
+const NOW: WallMs = 1_000_000;
 
 fn shown(browser: Value, journal: Value) -> String {
-    render_all(&from_value(browser).unwrap(), &from_value(journal).unwrap(), 1_000_000, OutputStyle::PLAIN)
+    render_all(&whole("browser", browser), &whole("journal", journal), NOW, OutputStyle::PLAIN)
 }
 
 #[test]
@@ -18,8 +21,7 @@ fn the_tables_are_aligned() {
         ]},
         "policy": {"targets": [{"client_id": "firefox-b", "platform": "chatgpt", "circuit_state": "closed",
             "in_flight": 1, "waiting": 12, "consecutive_failures": 0}],
-            "platforms": [{"platform": "chatgpt", "recent_dispatch_count": 4, "waiting": 1,
-                "limits": {"rate_limit": {"requests_per_minute_per_platform": 10}}}]},
+            "platforms": [{"platform": "chatgpt", "recent_dispatch_count": 4, "waiting": 1}]},
         "records": [
             {"client_id": "firefox-b", "platform": "chatgpt", "account": "me@example.com", "status": "fresh",
              "view": "active_only", "live": {"credentials": {"last_seen_at": 940_000}}, "persisted": null},
@@ -66,35 +68,105 @@ r-1      chatgpt   firefox-b  failure                    request_timeout  1m40s 
 
 #[test]
 fn empty_tables_have_a_sentence() {
-    let there = json!({"records": [], "summary": {"matched_records": 0}});
     let wanted = "\
 no Firefox is connected
 
 no known logins
-shell tabs: not reported by the daemon
+shell tabs: 0 open, 0 desired, 0 differ
 
 no targets yet
 
-pacing: not reported by the daemon
+no platforms
 
 no requests yet
 ";
-    assert_eq!(shown(there, json!({})), wanted);
+    assert_eq!(shown(json!({}), json!({})), wanted);
 }
 
 #[test]
 fn missing_fields_are_dashes_and_control_characters_are_escaped() {
     let browser = json!({
-        "bridge": {"clients": [{"credentials": [{}]}]},
-        "records": [{}, {"account": "\u{1b}[2J\n", "view": "\u{9b}", "live": {"credentials": null}, "persisted": {}}],
-        "policy": {"targets": [{"circuit_state": format!("\u{1b}[2J\n{}", "x".repeat(100))}], "platforms": [{}]},
+        "bridge": {"clients": [{}]},
+        "records": [{}, {"account": "\u{1b}[2J\n", "live": {"credentials": null}, "persisted": {}}],
+        "policy": {"targets": [{"consecutive_failures": 1, "last_error": format!("\u{1b}[2J\n{}", "x".repeat(100))}]},
     });
     let text = shown(browser, json!({"requests": [{}]}));
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines.len(), 16, "{text}");
-    assert!(lines[1].starts_with("-       ") && lines[1].contains("- -"), "{text}");
+    assert_eq!(lines.len(), 15, "{text}");
+    assert!(lines[1].starts_with("ff ") && lines[1].contains(" -  "), "{text}");
     assert!(lines[9].contains("\\u{1b}[2J\\nxxx") && lines[9].ends_with("x…"), "{text}");
     assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text}");
+}
+
+#[test]
+fn a_login_without_a_record_has_the_status_of_the_extension() {
+    let login = |account: &str| json!({"account": account, "freshness": "fresh"});
+    let browser = json!({
+        "bridge": {"clients": [{"credentials": [login("a"), login("b")]}]},
+        "records": [{"account": "a", "status": "lost"}],
+    });
+    assert!(shown(browser, json!({})).contains("claude(a) lost, claude(b) fresh"));
+}
+
+#[test]
+fn omitted_logins_are_counted() {
+    for (all, has_note) in [(47, true), (1, false), (0, false)] {
+        let text = shown(json!({"records": [{}], "summary": {"matched_records": all}}), json!({}));
+        assert_eq!(text.contains("1 of 47 logins shown\n"), has_note, "{text}");
+    }
+}
+
+#[test]
+fn the_later_time_of_a_login_counts() {
+    let record = json!({"live": {"credentials": {"last_seen_at": 1}}, "persisted": {"last_seen_at": 999_000}});
+    assert!(shown(json!({ "records": [record] }), json!({})).contains("live  1.0s ago\n"));
+}
+
+#[test]
+fn a_target_is_described() {
+    for (fields, text) in [
+        (
+            json!({"circuit_state": "open", "circuit_retry_at": NOW + 40_001, "consecutive_failures": 5,
+                "last_error": "http_429", "backoff_until": NOW + 9_000, "waiting": 0}),
+            "open, next try in 41 s after 5 failures: 429",
+        ),
+        (
+            json!({"circuit_state": "open", "circuit_retry_at": NOW, "consecutive_failures": 1}),
+            "open, next try now after 1 failure",
+        ),
+        (
+            json!({"circuit_state": "half_open", "consecutive_failures": 5, "waiting": 3}),
+            "half open, probe in progress, 3 waiting",
+        ),
+        (
+            json!({"circuit_state": "closed", "backoff_until": NOW + 3_000, "consecutive_failures": 1,
+                "last_error": "http_503", "waiting": 1}),
+            "closed, backing off for 3 s after 1 failure: 503, 1 waiting",
+        ),
+        (
+            json!({"circuit_state": "closed", "backoff_until": NOW, "consecutive_failures": 2,
+                "last_error": "request_timeout"}),
+            "closed after 2 failures: request_timeout",
+        ),
+        (json!({"circuit_state": "closed", "waiting": 2}), "closed, 2 waiting"),
+        (json!({"circuit_state": "closed"}), "closed"),
+        (json!({"circuit_state": "open"}), "open"),
+    ] {
+        assert_eq!(target_state(&whole("target", fields.clone()), NOW), text, "{fields}");
+    }
+}
+
+#[test]
+fn a_platform_shows_its_limit_and_its_next_slot() {
+    let full = json!({"platform": "claude", "recent_dispatch_count": 3, "waiting": 1, "next_slot_at": NOW + 12_000});
+    let usual = json!({"platform": "kimi", "next_slot_at": NOW - 1});
+    let text = shown(json!({"policy": {"platforms": [full, usual]}}), json!({}));
+    let wanted = "\
+PLATFORM  PACING
+claude    3 of 10 in the window, next slot in 12 s, 1 waiting
+kimi      0 of 10 in the window
+";
+    assert!(text.contains(wanted), "{text}");
 }
 
 #[test]

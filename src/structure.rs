@@ -74,7 +74,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("actix_http", &["bridge::socket", "http::workers", "simulator"]),
     ("awc", &["cli", "codex", "simulator"]),
     ("base64", &["host::files"]),
-    ("clap", &["cli", "telemetry::settings"]),
+    ("clap", &["cli", "telemetry::settings", "wire::command"]),
     ("close_fds", &["host::exec"]),
     ("diesel", &["store"]),
     ("diesel_migrations", &["store"]),

@@ -28,6 +28,10 @@ pub use write::{
     expire_approvals, finish, new_id,
 };
 
+/// Deletes batches that ended before a time, but not their keys; see [`super::retention::SweepProgress::of_delete`].
+pub(super) const EXPIRE: &str = "DELETE FROM instruction_batches WHERE id IN \
+    (SELECT id FROM instruction_batches WHERE finished_at < ? ORDER BY finished_at LIMIT ?)";
+
 /// Status of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -6,7 +6,6 @@ pub(crate) mod tests;
 use super::{
     StoreError,
     query::{BindValue, SqlStatement},
-    retention::SweepProgress,
 };
 use crate::clock::WallMs;
 use diesel::{
@@ -39,21 +38,6 @@ pub struct MessageRow {
     pub received_at: WallMs,
 }
 
-impl fmt::Debug for MessageRow {
-    /// Omits the text, which must not appear in logs.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MessageRow")
-            .field("client_id", &self.client_id)
-            .field("platform", &self.platform)
-            .field("conversation_id", &self.conversation_id)
-            .field("assistant_message_id", &self.assistant_message_id)
-            .field("raw_length", &self.raw_length)
-            .field("observed_at", &self.observed_at)
-            .field("received_at", &self.received_at)
-            .finish_non_exhaustive()
-    }
-}
-
 /// A stored message. Times are Unix milliseconds.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct StoredMessage {
@@ -79,20 +63,22 @@ pub struct StoredMessage {
     pub received_at: WallMs,
 }
 
-impl fmt::Debug for StoredMessage {
-    /// Omits the text, which must not appear in logs.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoredMessage")
-            .field("id", &self.id)
-            .field("client_id", &self.client_id)
-            .field("platform", &self.platform)
-            .field("conversation_id", &self.conversation_id)
-            .field("assistant_message_id", &self.assistant_message_id)
-            .field("raw_length", &self.raw_length)
-            .field("observed_at", &self.observed_at)
-            .field("received_at", &self.received_at)
-            .finish_non_exhaustive()
-    }
+/// Implements `Debug` without the text, which must not appear in logs.
+macro_rules! debug_without_text {
+    ($type:ident: $($field:ident),*) => {
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($type))$(.field(stringify!($field), &self.$field))*.finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+debug_without_text! {
+    MessageRow: client_id, platform, conversation_id, assistant_message_id, raw_length, observed_at, received_at
+}
+debug_without_text! {
+    StoredMessage: id, client_id, platform, conversation_id, assistant_message_id, raw_length, observed_at, received_at
 }
 
 /// Filter for messages.
@@ -226,9 +212,6 @@ fn stored(row: Row) -> StoredMessage {
     }
 }
 
-/// Deletes up to `rows` messages last received before `cutoff`.
-pub(super) fn expire(conn: &mut SqliteConnection, cutoff: WallMs, rows: i64) -> Result<SweepProgress, StoreError> {
-    let delete = "DELETE FROM final_messages WHERE id IN \
-                  (SELECT id FROM final_messages WHERE received_at < ? ORDER BY received_at LIMIT ?)";
-    SweepProgress::of_delete(conn, delete, cutoff, rows)
-}
+/// Deletes messages last received before a time; see [`super::retention::SweepProgress::of_delete`].
+pub(super) const EXPIRE: &str = "DELETE FROM final_messages WHERE id IN \
+    (SELECT id FROM final_messages WHERE received_at < ? ORDER BY received_at LIMIT ?)";

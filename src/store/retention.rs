@@ -94,14 +94,15 @@ impl RetentionTable {
     }
 
     fn expire(self, conn: &mut SqliteConnection, batch: SweepBatch, rows: i64) -> Result<SweepProgress, StoreError> {
+        let delete = |conn: &mut _, sql| SweepProgress::of_delete(conn, sql, batch.cutoff, rows);
         match self {
             RetentionTable::BrowserRequests => requests::expire(conn, batch.cutoff, batch.now, batch.after, rows),
             RetentionTable::LoginEndpoints => logins::expire_endpoints(conn, batch.cutoff, batch.after, rows),
             RetentionTable::Logins => logins::expire(conn, batch.cutoff, batch.after, rows),
-            RetentionTable::FinalMessages => messages::expire(conn, batch.cutoff, rows),
-            RetentionTable::InstructionBatches => batches::expire(conn, batch.cutoff, rows),
-            RetentionTable::Runs => tasks::expire_runs(conn, batch.cutoff, rows),
-            RetentionTable::Tasks => tasks::expire(conn, batch.cutoff, rows),
+            RetentionTable::FinalMessages => delete(conn, messages::EXPIRE),
+            RetentionTable::InstructionBatches => delete(conn, batches::EXPIRE),
+            RetentionTable::Runs => delete(conn, tasks::EXPIRE_RUNS),
+            RetentionTable::Tasks => delete(conn, tasks::EXPIRE),
             RetentionTable::TaskLogs => audit::expire(conn, batch.cutoff, batch.now, rows),
         }
     }

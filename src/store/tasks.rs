@@ -27,6 +27,14 @@ pub(super) use recover::{abandon, expire, expire_runs};
 pub use write::{CreatedTask, NewTask, StatusChange, TaskKind, change, change_run, create, end_run, finish};
 pub(super) use write::{advance, named};
 
+/// Deletes tasks that ended before a time; see [`super::retention::SweepProgress::of_delete`].
+pub(super) const EXPIRE: &str =
+    "DELETE FROM tasks WHERE id IN (SELECT id FROM tasks WHERE finished_at < ? ORDER BY finished_at LIMIT ?)";
+
+/// Deletes runs of tasks that ended before a time. In this order, so that no run of a younger task is read.
+pub(super) const EXPIRE_RUNS: &str = "DELETE FROM runs WHERE id IN (SELECT runs.id FROM tasks CROSS JOIN runs \
+    ON runs.task_id = tasks.task_id WHERE tasks.finished_at < ? LIMIT ?)";
+
 /// Status of a task or a run.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr, strum::EnumString, strum::VariantArray, strum::VariantNames,

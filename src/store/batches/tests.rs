@@ -4,6 +4,7 @@ use super::*;
 use crate::store::{
     audit, memory,
     query::{BindValue, SqlStatement},
+    retention::SweepProgress,
     tasks::{InterruptedWork, StatusChange, logs, runs},
 };
 use strum::VariantArray;
@@ -277,9 +278,9 @@ fn ended_batches_leave_a_few_at_a_time_and_others_stay() {
         made(conn, number, BatchStatus::DuplicateOnly);
     }
     made(conn, 4, BatchStatus::PendingApproval);
-    assert_eq!(expire(conn, 3, 1).unwrap().deleted, 1);
-    assert_eq!(expire(conn, 3, 9).unwrap().deleted, 1);
-    assert_eq!(expire(conn, 3, 9).unwrap(), Default::default());
+    assert_eq!(SweepProgress::of_delete(conn, EXPIRE, 3, 1).unwrap().deleted, 1);
+    assert_eq!(SweepProgress::of_delete(conn, EXPIRE, 3, 9).unwrap().deleted, 1);
+    assert_eq!(SweepProgress::of_delete(conn, EXPIRE, 3, 9).unwrap(), Default::default());
     let left = list(conn, &BatchFilter { limit: 9, ..BatchFilter::default() }).unwrap().rows;
     assert_eq!(left.iter().map(|row| row.id).collect::<Vec<_>>(), [4, 3]);
 }

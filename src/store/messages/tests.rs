@@ -1,7 +1,7 @@
 //! Final messages on a database in memory.
 
 use super::*;
-use crate::store::memory;
+use crate::store::{memory, retention::SweepProgress};
 
 /// A message of a conversation.
 pub(crate) fn message(name: &str, text: &str, received_at: WallMs) -> MessageRow {
@@ -133,9 +133,9 @@ fn messages_expire_by_when_they_were_last_received() {
     let conn = &mut memory();
     let rows: Vec<_> = (1..=5).map(|at| message(&format!("m{at}"), "text", at * 10)).collect();
     write_all(conn, rows.iter().chain([&message("m1", "text", 60)])).unwrap();
-    assert_eq!(expire(conn, 50, 2).unwrap(), SweepProgress { deleted: 2, next: Some(0) });
-    assert_eq!(expire(conn, 50, 2).unwrap(), SweepProgress { deleted: 1, next: Some(0) });
-    assert_eq!(expire(conn, 50, 2).unwrap(), SweepProgress::default());
+    assert_eq!(SweepProgress::of_delete(conn, EXPIRE, 50, 2).unwrap(), SweepProgress { deleted: 2, next: Some(0) });
+    assert_eq!(SweepProgress::of_delete(conn, EXPIRE, 50, 2).unwrap(), SweepProgress { deleted: 1, next: Some(0) });
+    assert_eq!(SweepProgress::of_delete(conn, EXPIRE, 50, 2).unwrap(), SweepProgress::default());
     assert_eq!(names(&list(conn, &all()).unwrap()), ["m5", "m1"]);
 }
 

@@ -1,7 +1,7 @@
 //! Tasks and runs as they are made, changed and let go.
 
 use super::*;
-use crate::store::audit;
+use crate::store::{audit, retention::SweepProgress};
 use diesel::RunQueryDsl;
 use strum::VariantArray;
 
@@ -128,11 +128,15 @@ fn ended_tasks_leave_after_their_runs_and_open_ones_stay() {
             finish(conn, &created.task_id, at).unwrap();
         }
     }
-    assert_eq!([expire_runs(conn, 2, 1), expire_runs(conn, 2, 9)].map(|swept| swept.unwrap().deleted), [1, 1]);
-    assert_eq!(expire_runs(conn, 2, 9), Ok(Default::default()));
-    assert_eq!(expire(conn, 2, 9).unwrap().deleted, 1);
-    assert_eq!(expire(conn, 99, 9).unwrap().deleted, 1, "what never ended stays");
-    assert_eq!(expire(conn, 99, 9), Ok(Default::default()));
+    assert_eq!(
+        [SweepProgress::of_delete(conn, EXPIRE_RUNS, 2, 1), SweepProgress::of_delete(conn, EXPIRE_RUNS, 2, 9)]
+            .map(|swept| swept.unwrap().deleted),
+        [1, 1]
+    );
+    assert_eq!(SweepProgress::of_delete(conn, EXPIRE_RUNS, 2, 9), Ok(Default::default()));
+    assert_eq!(SweepProgress::of_delete(conn, EXPIRE, 2, 9).unwrap().deleted, 1);
+    assert_eq!(SweepProgress::of_delete(conn, EXPIRE, 99, 9).unwrap().deleted, 1, "what never ended stays");
+    assert_eq!(SweepProgress::of_delete(conn, EXPIRE, 99, 9), Ok(Default::default()));
     let left = runs::list(conn, &runs::RunFilter { limit: 9, ..runs::RunFilter::default() }).unwrap().rows;
     assert_eq!(left.len(), 2, "runs leave with their task at the latest");
     assert_eq!(audit::verify(conn).unwrap().broken, None, "the trail keeps what it said");

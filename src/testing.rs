@@ -1,5 +1,7 @@
 //! Support for tests: a paused clock for actors, and tests that a machine cannot run.
 
+pub(crate) mod generated;
+
 use actix::{System, SystemRunner};
 use std::sync::mpsc;
 

@@ -1,53 +1,64 @@
 //! Section `bridge`: limits and timeouts of the extension's connections.
 
-use crate::config::section::{ValidationErrors, settings};
+use crate::config::section::{BYTES_MAX, COUNT, DELAY, DURATION, SettingsSection, ValidationErrors, settings};
 use serde::{Deserialize, Serialize};
 
 settings! {
     /// Connections of the Firefox extension and the requests on them.
     BridgeSettings {
-        /// Whether a client must be paired: `required` or `off`.
+        /// Whether a Firefox must be paired before it is used: `"required"` or `"off"`.
         pairing: PairingMode = PairingMode::Required,
         /// Milliseconds for which a pairing code is valid; then the client shows another one.
-        pairing_code_ms: u64 = 300_000,
+        pairing_code_ms: u64 = 300_000 => DURATION,
         /// Wrong codes after which a client that waits for pairing is disconnected.
-        pairing_attempts: u64 = 5,
-        /// Clients that may wait for pairing.
-        max_unpaired: usize = 64,
+        #[advanced]
+        pairing_attempts: u64 = 5 => 1..=1_000,
+        /// Clients that may wait for pairing; each has a code of its own, of a million.
+        #[advanced]
+        max_unpaired: usize = 64 => 1..=10_000,
         /// Milliseconds within which a paired client must prove its identity.
-        proof_timeout_ms: u64 = 5_000,
+        #[advanced]
+        proof_timeout_ms: u64 = 5_000 => DURATION,
         /// Milliseconds within which a new socket must send `hello`.
-        hello_timeout_ms: u64 = 10_000,
+        hello_timeout_ms: u64 = 10_000 => DURATION,
         /// Milliseconds between pings; after three intervals without a frame the socket is closed.
-        heartbeat_ms: u64 = 15_000,
+        heartbeat_ms: u64 = 15_000 => DURATION,
         /// Bytes of one message, over all its fragments.
-        max_message_bytes: usize = 40 << 20,
-        /// Bytes of one message before `hello_ack`.
-        hello_max_message_bytes: usize = 64 << 10,
+        max_message_bytes: usize = 40 << 20 => 1_024..=BYTES_MAX,
+        /// Bytes of one message before the client is known.
+        #[advanced]
+        hello_max_message_bytes: usize = 64 << 10 => 1_024..=BYTES_MAX,
         /// Messages per second beyond which a client is read more slowly.
-        max_messages_per_second: u64 = 5_000,
+        #[advanced]
+        max_messages_per_second: u64 = 5_000 => COUNT,
         /// Messages that may arrive at once before that rate applies.
-        message_burst: u64 = 20_000,
+        #[advanced]
+        message_burst: u64 = 20_000 => COUNT,
         /// Milliseconds that a buffered request may take from its dispatch, unless it has its own timeout.
-        request_timeout_ms: u64 = 20_000,
+        request_timeout_ms: u64 = 20_000 => DURATION,
         /// Milliseconds that an action may take, unless it has its own timeout.
-        action_timeout_ms: u64 = 10_000,
-        /// Milliseconds to which `progress` can extend the timeout of a prompt.
-        prompt_timeout_ms: u64 = 900_000,
+        action_timeout_ms: u64 = 10_000 => DURATION,
+        /// Milliseconds to which progress can extend the timeout of a prompt's whole answer; a longer `timeout_ms` of
+        /// the caller takes precedence.
+        prompt_timeout_ms: u64 = 900_000 => DURATION,
         /// Milliseconds that a cancelled request waits for the extension's answer.
-        cancel_grace_ms: u64 = 2_000,
+        cancel_grace_ms: u64 = 2_000 => DELAY,
         /// Bytes that may wait to be sent to a client; beyond them it is disconnected.
-        max_outbound_bytes: usize = 32 << 20,
+        #[advanced]
+        max_outbound_bytes: usize = 32 << 20 => 1_024..=BYTES_MAX,
         /// Bytes of a buffered answer.
-        max_response_bytes: usize = 16 << 20,
+        max_response_bytes: usize = 16 << 20 => 1..=BYTES_MAX,
         /// Bytes that are read from a socket before its connection has handled them.
-        inbound_window_bytes: usize = 64 << 10,
+        #[advanced]
+        inbound_window_bytes: usize = 64 << 10 => 1_024..=BYTES_MAX,
         /// Milliseconds between two snapshots to one client; 0 = one for each change.
-        snapshot_interval_ms: u64 = 50,
+        #[advanced]
+        snapshot_interval_ms: u64 = 50 => DELAY,
         /// Bytes of the texts of final messages that are kept for each client; of older messages only the length is kept.
-        max_final_message_bytes: usize = 4 << 20,
+        #[advanced]
+        max_final_message_bytes: usize = 4 << 20 => 1..=BYTES_MAX,
         /// Clients that may be connected.
-        max_clients: usize = 2_048,
+        max_clients: usize = 2_048 => COUNT,
     }
 }
 
@@ -72,28 +83,7 @@ impl PairingMode {
 impl BridgeSettings {
     /// Adds an error for each invalid value.
     pub fn validate(&self, errors: &mut ValidationErrors) {
-        errors.duration("pairing_code_ms", self.pairing_code_ms);
-        errors.range("pairing_attempts", self.pairing_attempts, 1, 1_000);
-        // Each waiting client has a code of its own; there are a million codes.
-        errors.range("max_unpaired", self.max_unpaired as u64, 1, 10_000);
-        errors.duration("proof_timeout_ms", self.proof_timeout_ms);
-        errors.duration("hello_timeout_ms", self.hello_timeout_ms);
-        errors.duration("heartbeat_ms", self.heartbeat_ms);
-        // A `hello` with its names and nonce must fit.
-        errors.bytes("max_message_bytes", self.max_message_bytes, 1_024);
-        errors.bytes("hello_max_message_bytes", self.hello_max_message_bytes, 1_024);
-        errors.range("max_messages_per_second", self.max_messages_per_second, 1, 1_000_000_000);
-        errors.range("message_burst", self.message_burst, 1, 1_000_000_000);
-        errors.duration("request_timeout_ms", self.request_timeout_ms);
-        errors.duration("action_timeout_ms", self.action_timeout_ms);
-        errors.duration("prompt_timeout_ms", self.prompt_timeout_ms);
-        errors.delay("cancel_grace_ms", self.cancel_grace_ms);
-        errors.bytes("max_outbound_bytes", self.max_outbound_bytes, 1_024);
-        errors.bytes("max_response_bytes", self.max_response_bytes, 1);
-        errors.bytes("inbound_window_bytes", self.inbound_window_bytes, 1_024);
-        errors.delay("snapshot_interval_ms", self.snapshot_interval_ms);
-        errors.bytes("max_final_message_bytes", self.max_final_message_bytes, 1);
-        errors.count("max_clients", self.max_clients);
+        self.check_bounds(errors);
     }
 }
 

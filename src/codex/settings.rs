@@ -1,29 +1,29 @@
 //! Section `codex`: the address of codexd and the bounds of calls.
 
-use crate::config::section::{ValidationErrors, blank, settings};
+use crate::config::section::{BYTES_MAX, DURATION, SettingsSection, ValidationErrors, blank, settings};
 use url::Url;
 
 settings! {
     /// The codexd behind `/v1/codex`.
     CodexSettings {
-        /// Its `http://` address; empty: none.
+        /// Address of the codexd behind `/v1/codex`, such as `"http://127.0.0.1:4319"`; empty = none.
         #[serde(with = "blank")]
         base_url: Option<String> = None,
         /// Milliseconds within which a call must complete.
-        timeout_ms: u64 = 30_000,
+        timeout_ms: u64 = 30_000 => DURATION,
         /// Bytes of a response.
-        max_response_bytes: usize = 16 << 20,
+        #[advanced]
+        max_response_bytes: usize = 16 << 20 => 1..=BYTES_MAX,
         /// Concurrent calls; more are refused.
-        max_calls: usize = 64,
+        #[advanced]
+        max_calls: usize = 64 => 1..=65_536,
     }
 }
 
 impl CodexSettings {
     /// Reports every invalid value.
     pub fn validate(&self, errors: &mut ValidationErrors) {
-        errors.duration("timeout_ms", self.timeout_ms);
-        errors.bytes("max_response_bytes", self.max_response_bytes, 1);
-        errors.range("max_calls", self.max_calls as u64, 1, 65_536);
+        self.check_bounds(errors);
         let Some(text) = &self.base_url else { return };
         match Url::parse(text) {
             // The text is not repeated, since it may contain a password.

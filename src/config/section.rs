@@ -4,26 +4,62 @@
 //! TOML has no null, so an optional setting is written as an empty text: every key has a default that can be printed, listed
 //! in the sample file and overridden.
 
+use std::ops::RangeInclusive;
+
 /// Maximum of a duration in milliseconds: a leap year, so that timers and wall times cannot overflow.
 pub(crate) const MS_MAX: u64 = 366 * 24 * 60 * 60 * 1_000;
 /// Maximum of a bound in bytes: 1 TiB.
 pub(crate) const BYTES_MAX: u64 = 1 << 40;
 /// Maximum of a count.
 pub(crate) const COUNT_MAX: u64 = 1_000_000_000;
+/// Bounds of a duration in milliseconds that must not be zero.
+pub(crate) const DURATION: RangeInclusive<u64> = 1..=MS_MAX;
+/// Bounds of a duration in milliseconds that may be zero.
+pub(crate) const DELAY: RangeInclusive<u64> = 0..=MS_MAX;
+/// Bounds of a count that must not be zero.
+pub(crate) const COUNT: RangeInclusive<u64> = 1..=COUNT_MAX;
 
-/// Declares a section: each field with its documentation and its default. The name of a field is its key.
+/// Declares a section: each field with its description, its default and, for numbers, its bounds. The name of a field is
+/// its key; `#[advanced]` marks a setting that hardly anyone needs to change. `docs/configuration.md` and
+/// `config/conductor.toml` are generated from this.
 macro_rules! settings {
-    ($(#[$doc:meta])* $name:ident { $($(#[$meta:meta])* $field:ident: $type:ty = $default:expr,)* }) => {
-        $(#[$doc])*
+    (
+        $(#[doc = $about:literal])+ $(#[derive($($derived:tt)*)])?
+        $name:ident {
+            $(
+                $(#[doc = $doc:literal])+ $(#[serde($($serde:tt)*)])? $(#[advanced $(($advanced:tt))?])?
+                $field:ident: $type:ty = $default:expr $(=> $bounds:expr)?,
+            )*
+        }
+    ) => {
+        $(#[doc = $about])+
         #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+        $(#[derive($($derived)*)])?
         #[serde(default, deny_unknown_fields)]
         pub struct $name {
-            $($(#[$meta])* pub $field: $type,)*
+            $($(#[doc = $doc])+ $(#[serde($($serde)*)])? pub $field: $type,)*
         }
 
         impl Default for $name {
             fn default() -> Self {
                 $name { $($field: $default,)* }
+            }
+        }
+
+        impl $crate::config::section::SettingsSection for $name {
+            fn check_bounds(&self, errors: &mut $crate::config::section::ValidationErrors) {
+                errors.ranges([$($((stringify!($field), self.$field as u64, $bounds),)?)*]);
+            }
+
+            #[cfg(test)]
+            fn description() -> $crate::config::section::SectionDescription {
+                let settings = vec![$($crate::config::section::SettingDescription {
+                    name: stringify!($field),
+                    text: &[$($doc),+],
+                    bounds: [$($bounds)?].into_iter().next(),
+                    is_advanced: false $(|| stringify!($($advanced)?).is_empty())?,
+                },)*];
+                $crate::config::section::SectionDescription { text: &[$($about),+], settings }
             }
         }
     };
@@ -102,32 +138,14 @@ impl ValidationErrors {
         result
     }
 
-    /// Checks a duration in milliseconds that must not be zero.
-    pub fn duration(&mut self, key: &str, value: u64) {
-        self.range(key, value, 1, MS_MAX);
-    }
-
-    /// Checks a duration in milliseconds that may be zero.
-    pub fn delay(&mut self, key: &str, value: u64) {
-        self.range(key, value, 0, MS_MAX);
-    }
-
-    /// Checks a bound in bytes, with a minimum.
-    pub fn bytes(&mut self, key: &str, value: usize, least: u64) {
-        self.range(key, value as u64, least, BYTES_MAX);
-    }
-
-    /// Checks a count that must not be zero.
-    pub fn count(&mut self, key: &str, value: usize) {
-        self.range(key, value as u64, 1, COUNT_MAX);
-    }
-
-    /// Checks that a number is between `least` and `most`.
-    pub fn range(&mut self, key: &str, value: u64, least: u64, most: u64) {
-        if value < least {
-            self.add(key, format!("must be at least {least}"));
-        } else if value > most {
-            self.add(key, format!("must be at most {most}"));
+    /// Checks that each number, with its key, is within its bounds.
+    pub fn ranges<const N: usize>(&mut self, values: [(&str, u64, RangeInclusive<u64>); N]) {
+        for (key, value, bounds) in values {
+            if value < *bounds.start() {
+                self.add(key, format!("must be at least {}", bounds.start()));
+            } else if value > *bounds.end() {
+                self.add(key, format!("must be at most {}", bounds.end()));
+            }
         }
     }
 
@@ -166,10 +184,8 @@ mod tests {
     #[test]
     fn errors_have_the_full_key() {
         let found = validation_errors(|errors| {
-            errors.in_section("a", |errors| errors.in_section("b", |errors| errors.duration("ms", 0)));
-            errors.count("n", 0);
-            errors.bytes("size", usize::MAX, 1);
-            errors.delay("fine_ms", 0);
+            errors.in_section("a", |errors| errors.in_section("b", |errors| errors.ranges([("ms", 0, DURATION)])));
+            errors.ranges([("n", 0, COUNT), ("size", u64::MAX, 1..=BYTES_MAX), ("fine_ms", 0, DELAY)]);
         });
         assert_eq!(
             found,

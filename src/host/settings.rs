@@ -1,6 +1,6 @@
 //! Section `host_ops`: commands and files of this machine.
 
-use crate::config::section::{ValidationErrors, settings};
+use crate::config::section::{SettingsSection, ValidationErrors, settings};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -36,23 +36,29 @@ settings! {
     HostOpsSettings {
         /// Whether `/v1/exec` and `/v1/files` exist.
         enabled: bool = true,
-        /// Folders beneath which files may be read and written; empty: everywhere.
+        /// Folders (absolute paths) beneath which files may be read and written; empty = everywhere. Relative paths
+        /// begin, and commands start, at the first one, by default in the home folder. Each is looked up once, at the
+        /// start of the daemon.
         roots: Vec<PathBuf> = Vec::new(),
-        /// Environment variables that commands inherit in addition to the default ones.
+        /// Environment variables that commands get in addition to `PATH`, `HOME`, `LANG`, `TZ`, `TERM`, `USER` and
+        /// `TMPDIR`; never one that begins with `BAA_`.
         env_allow: Vec<String> = Vec::new(),
         /// Concurrent commands; more wait.
-        max_concurrent: usize = 4,
-        /// Milliseconds that a file operation waits for a slot, and again that it may take.
-        file_timeout_ms: u64 = 30_000,
+        max_concurrent: usize = 4 => 1..=CONCURRENT_MAX,
+        /// Milliseconds that a file operation waits for a slot (`busy` then), and again that it may take (`io_error`
+        /// then; a write may still be carried out).
+        #[advanced]
+        file_timeout_ms: u64 = 30_000 => 1..=FILE_TIMEOUT_MS_MAX,
         /// Memory in bytes of a command with all processes that it starts.
-        max_memory_bytes: u64 = 4 << 30,
+        max_memory_bytes: u64 = 4 << 30 => MEMORY_BYTES_MIN..=BYTES_MAX,
         /// Concurrent processes and threads of a command.
-        max_processes: u64 = 1_024,
+        max_processes: u64 = 1_024 => 1..=PROCESSES_MAX,
         /// Size in bytes of each file that a command writes.
-        max_file_bytes: u64 = 4 << 30,
+        max_file_bytes: u64 = 4 << 30 => 1..=BYTES_MAX,
         /// Processor time in milliseconds of a command with all processes that it starts.
-        max_cpu_ms: u64 = 3_600_000,
-        /// The sandbox of the operator's own commands.
+        max_cpu_ms: u64 = 3_600_000 => 1..=CPU_MS_MAX,
+        /// The sandbox of the operator's own commands and files: `"off"`, `"landlock"` or `"bubblewrap"`. One that is
+        /// not available refuses them.
         sandbox: SandboxLevel = SandboxLevel::Off,
         /// Whether commands may run while the daemon runs as root.
         allow_root: bool = false,
@@ -69,6 +75,7 @@ impl SandboxLevel {
 impl HostOpsSettings {
     /// Reports every invalid value.
     pub fn validate(&self, errors: &mut ValidationErrors) {
+        self.check_bounds(errors);
         for root in self.roots.iter().filter(|root| !root.is_absolute()) {
             errors.add("roots", format!("{root:?} must be an absolute path"));
         }
@@ -79,12 +86,6 @@ impl HostOpsSettings {
                 errors.add("env_allow", format!("{name:?} may hold a secret of the daemon and is never handed on"));
             }
         }
-        errors.range("max_concurrent", self.max_concurrent as u64, 1, CONCURRENT_MAX);
-        errors.range("file_timeout_ms", self.file_timeout_ms, 1, FILE_TIMEOUT_MS_MAX);
-        errors.range("max_memory_bytes", self.max_memory_bytes, MEMORY_BYTES_MIN, BYTES_MAX);
-        errors.range("max_processes", self.max_processes, 1, PROCESSES_MAX);
-        errors.range("max_file_bytes", self.max_file_bytes, 1, BYTES_MAX);
-        errors.range("max_cpu_ms", self.max_cpu_ms, 1, CPU_MS_MAX);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Sections `server` and `auth`: listeners, limits and authentication.
 
 use crate::{
-    config::section::{ValidationErrors, blank, settings},
+    config::section::{BYTES_MAX, COUNT, DELAY, DURATION, SettingsSection, ValidationErrors, blank, settings},
     secret::Secret,
 };
 use serde::{Deserialize, Serialize};
@@ -15,73 +15,90 @@ use url::Url;
 settings! {
     /// The listeners, their limits and the accepted host names.
     ServerSettings {
-        /// Address and port; port 0 selects a free one. `localhost` means 127.0.0.1.
+        /// Address and port to listen on; port 0 selects a free one, and `localhost` means 127.0.0.1.
         listen: String = "127.0.0.1:4317".into(),
-        /// Address of a second, read-only listener for older callers; empty = none.
+        /// Address and port of a second, read-only listener for older callers, such as `"127.0.0.1:4318"`; empty =
+        /// none.
         #[serde(with = "blank")]
         status_listen: Option<String> = None,
-        /// Whether an address other than loopback may be listened on; callers then need the token.
+        /// Whether the listeners may have an address that other machines can reach; every caller then needs the token.
         allow_remote: bool = false,
         /// Further accepted `Host` values; one without a port matches any port. Callers then need the token, unless
         /// `auth.local_trust` is set explicitly.
         allowed_hosts: Vec<String> = Vec::new(),
-        /// Exact origins of web pages that may call.
+        /// Exact origins of web pages that may call, such as `"https://app.example"`.
         allowed_origins: Vec<String> = Vec::new(),
-        /// Largest request body in bytes.
-        max_body_bytes: usize = 8 << 20,
+        /// Bytes of a request body.
+        max_body_bytes: usize = 8 << 20 => 1..=BYTES_MAX,
         /// Milliseconds until a request body must be complete.
-        body_timeout_ms: u64 = 30_000,
+        #[advanced]
+        body_timeout_ms: u64 = 30_000 => DURATION,
         /// Connections in all. A quarter is reserved for the daemon's own user, whose further connections wait; any
         /// other user or remote address may hold a quarter at most, and further ones are refused.
-        max_connections: usize = 1_024,
+        max_connections: usize = 1_024 => COUNT,
         /// New connections per second of another user or a remote address, beyond a burst of its share of the
         /// connections; more are refused.
-        max_foreign_connects_per_second: usize = 128,
+        #[advanced]
+        max_foreign_connects_per_second: usize = 128 => COUNT,
         /// Unauthenticated requests per second of another user or a remote address; more are delayed.
-        max_foreign_requests_per_second: usize = 128,
+        #[advanced]
+        max_foreign_requests_per_second: usize = 128 => COUNT,
         /// Browser requests in flight and queued, in all.
-        max_requests: usize = 1_024,
+        max_requests: usize = 1_024 => COUNT,
         /// Milliseconds of silence on an event stream after which a comment is sent.
-        sse_keep_alive_ms: u64 = 15_000,
+        sse_keep_alive_ms: u64 = 15_000 => DURATION,
         /// Milliseconds after which a stream whose reader does not read is ended.
-        sse_stall_timeout_ms: u64 = 30_000,
+        #[advanced]
+        sse_stall_timeout_ms: u64 = 30_000 => DURATION,
         /// Events kept for readers of `/v1/events` that lag or reconnect.
-        events_kept: usize = 1_024,
+        #[advanced]
+        events_kept: usize = 1_024 => 1..=65_536,
         /// Milliseconds until a request head must be complete.
-        head_timeout_ms: u64 = 5_000,
-        /// Milliseconds that a connection may wait for another request.
-        keep_alive_ms: u64 = 5_000,
+        #[advanced]
+        head_timeout_ms: u64 = 5_000 => DURATION,
+        /// Milliseconds that a connection may wait for another request. An idle connection is closed after this,
+        /// `head_timeout_ms` and `sse_stall_timeout_ms` together.
+        #[advanced]
+        keep_alive_ms: u64 = 5_000 => DURATION,
         /// Milliseconds that work in progress gets to finish when the daemon stops.
-        shutdown_timeout_ms: u64 = 10_000,
+        shutdown_timeout_ms: u64 = 10_000 => DELAY,
         /// HTTP worker threads.
-        workers: usize = 1,
+        workers: usize = 1 => 1..=256,
         /// Milliseconds that a thread of the daemon may hang before the process ends, to be restarted.
-        watchdog_timeout_ms: u64 = 30_000,
+        #[advanced]
+        watchdog_timeout_ms: u64 = 30_000 => DURATION,
         /// Milliseconds between checks whether unused memory can be returned to the system.
-        memory_look_ms: u64 = 5_000,
+        #[advanced]
+        memory_look_ms: u64 = 5_000 => DURATION,
     }
 }
 
 settings! {
     /// Credentials of callers.
     AuthSettings {
-        /// The bearer token; empty = that of `token_file`, or of the state folder.
+        /// The bearer token, of at least 16 visible ASCII characters; empty = that of `token_file`, or of the state
+        /// folder.
         #[serde(with = "blank")]
         token: Option<Secret> = None,
-        /// A file with the token, readable only by its owner; empty = none.
+        /// A file with the token (absolute path, mode 0600); empty = none.
         #[serde(with = "blank")]
         token_file: Option<PathBuf> = None,
-        /// Which loopback callers need no token on routes that do not always require it. Defaults to `none` if
-        /// `server.allowed_hosts` is set or remote connections are possible.
+        /// Which loopback callers need no token on routes that do not always require it: `"same_user"`, `"loopback"`
+        /// (every local user) or `"none"`. It defaults to `"none"` if `server.allowed_hosts` is set, and is always
+        /// `"none"` if remote connections are possible. A raw TCP tunnel (ssh -R, socat) that runs as this user is
+        /// taken for this user: set `"none"` if there is one.
         local_trust: LocalTrust = LocalTrust::SameUser,
         /// Milliseconds that a session of the status page lasts.
-        session_ttl_ms: u64 = 12 * 60 * 60 * 1_000,
+        session_ttl_ms: u64 = 12 * 60 * 60 * 1_000 => DURATION,
         /// Sessions of the status page; a further one ends the oldest.
-        max_sessions: usize = 32,
-        /// Milliseconds that a log-in code for the status page is valid.
-        session_code_ttl_ms: u64 = 60_000,
-        /// Unused log-in codes; a further one ends the oldest.
-        max_session_codes: usize = 16,
+        #[advanced]
+        max_sessions: usize = 32 => 1..=1_024,
+        /// Milliseconds that a code of `baa-conductor open` is valid.
+        #[advanced]
+        session_code_ttl_ms: u64 = 60_000 => DURATION,
+        /// Unused codes of `baa-conductor open`; a further one ends the oldest.
+        #[advanced]
+        max_session_codes: usize = 16 => 1..=1_024,
     }
 }
 
@@ -150,6 +167,7 @@ impl ServerSettings {
 
     /// Reports every invalid value.
     pub fn validate(&self, errors: &mut ValidationErrors) {
+        self.check_bounds(errors);
         let mut listeners = vec![("listen", self.listen.as_str())];
         listeners.extend(self.status_listen.as_deref().map(|listen| ("status_listen", listen)));
         for (key, listen) in listeners {
@@ -178,8 +196,6 @@ impl ServerSettings {
                 errors.add("allowed_origins", format!("{origin:?}: {reason}"));
             }
         }
-        errors.bytes("max_body_bytes", self.max_body_bytes, 1);
-        errors.count("max_connections", self.max_connections);
         if self.status_listen.is_some() && self.max_connections == 1 {
             errors.add_conflict(
                 "max_connections",
@@ -187,25 +203,13 @@ impl ServerSettings {
                 "must be at least 2 where server.status_listen is set",
             );
         }
-        errors.count("max_foreign_connects_per_second", self.max_foreign_connects_per_second);
-        errors.count("max_foreign_requests_per_second", self.max_foreign_requests_per_second);
-        errors.count("max_requests", self.max_requests);
-        errors.range("events_kept", self.events_kept as u64, 1, 65_536);
-        errors.range("workers", self.workers as u64, 1, 256);
-        errors.duration("body_timeout_ms", self.body_timeout_ms);
-        errors.duration("sse_keep_alive_ms", self.sse_keep_alive_ms);
-        errors.duration("sse_stall_timeout_ms", self.sse_stall_timeout_ms);
-        errors.duration("head_timeout_ms", self.head_timeout_ms);
-        errors.duration("keep_alive_ms", self.keep_alive_ms);
-        errors.duration("watchdog_timeout_ms", self.watchdog_timeout_ms);
-        errors.duration("memory_look_ms", self.memory_look_ms);
-        errors.delay("shutdown_timeout_ms", self.shutdown_timeout_ms);
     }
 }
 
 impl AuthSettings {
     /// Reports every invalid value.
     pub fn validate(&self, errors: &mut ValidationErrors) {
+        self.check_bounds(errors);
         if let Some(Err(reason)) = self.token.as_ref().map(Secret::check) {
             errors.add("token", reason.to_string());
         }
@@ -215,10 +219,6 @@ impl AuthSettings {
         if self.token_file.as_deref().is_some_and(|path| !path.is_absolute()) {
             errors.add("token_file", "must be an absolute path; the working directory does not matter to the daemon");
         }
-        errors.duration("session_ttl_ms", self.session_ttl_ms);
-        errors.range("max_sessions", self.max_sessions as u64, 1, 1_024);
-        errors.duration("session_code_ttl_ms", self.session_code_ttl_ms);
-        errors.range("max_session_codes", self.max_session_codes as u64, 1, 1_024);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Section `instructions`: what is done with the instructions in a model's messages.
 
 use crate::{
-    config::section::{COUNT_MAX, ValidationErrors, settings},
+    config::section::{BYTES_MAX, COUNT, COUNT_MAX, DURATION, SettingsSection, ValidationErrors, settings},
     host::settings::SandboxLevel,
 };
 use serde::{Deserialize, Serialize};
@@ -9,36 +9,45 @@ use serde::{Deserialize, Serialize};
 settings! {
     /// Processing of the instructions in a model's messages.
     InstructionSettings {
-        /// Whether observed final messages are processed.
+        /// Whether instructions in observed messages are processed.
         live: bool = false,
-        /// Rules of accepted live messages; all others are ignored.
+        /// Rules of accepted live messages, `{ platform = "claude", client_id = "…", conversation_id = "…" }`, the last
+        /// two optional; a `conversation_id` that ends with `*` accepts all with that prefix. All other messages are
+        /// ignored.
         allow: Vec<AllowRule> = Vec::new(),
-        /// Tool classes that run without approval.
+        /// Tool classes that run without approval: `"read"`, `"exec"`, `"file_read"`, `"file_write"`.
         auto_approve: Vec<ToolClass> = vec![ToolClass::Read],
-        /// Commands that need no approval, each a prefix of an argument vector.
+        /// Commands that need no approval, each a prefix of an argument vector, such as `["git", "status"]`. A command
+        /// with a character that a shell could interpret always needs it.
         exec_allow: Vec<Vec<String>> = Vec::new(),
         /// Milliseconds until a pending approval expires.
-        approval_ttl_ms: u64 = 3_600_000,
-        /// The sandbox of a model's commands and file tools, live or submitted for approval.
+        approval_ttl_ms: u64 = 3_600_000 => DURATION,
+        /// The sandbox of a model's commands and file tools, live or submitted for approval: `"landlock"`,
+        /// `"bubblewrap"` or `"off"`.
         sandbox: SandboxLevel = SandboxLevel::Landlock,
-        /// Live batches per minute beyond which every batch needs approval; 0: always.
-        max_live_batches_per_minute: usize = 6,
+        /// Live batches per minute beyond which every batch needs approval; 0 = always.
+        max_live_batches_per_minute: usize = 6 => 0..=COUNT_MAX,
         /// Whether a failed instruction ends its batch.
         stop_on_failure: bool = false,
-        /// Whether results are sent back into the conversation.
+        /// Whether results are sent back as the next prompt: `"off"` or `"conversation"`.
         deliver: DeliveryMode = DeliveryMode::Off,
         /// Bytes of one instruction's output in a delivery.
-        deliver_max_bytes: usize = 16 << 10,
-        /// Deliveries per hour and conversation; 0: none.
-        deliver_max_rounds_per_hour: usize = 8,
+        #[advanced]
+        deliver_max_bytes: usize = 16 << 10 => 1..=BYTES_MAX,
+        /// Deliveries per hour and conversation; 0 = none.
+        deliver_max_rounds_per_hour: usize = 8 => 0..=COUNT_MAX,
         /// Batches that may wait for approval or for execution; more are refused.
-        max_waiting: usize = 256,
+        #[advanced]
+        max_waiting: usize = 256 => COUNT,
         /// Observed messages that may wait to be processed; more are only stored.
-        max_unread_messages: usize = 64,
+        #[advanced]
+        max_unread_messages: usize = 64 => COUNT,
         /// Bytes stored of each text in the result of an instruction or a direct operation.
-        result_max_bytes: usize = 64 << 10,
+        #[advanced]
+        result_max_bytes: usize = 64 << 10 => 1..=BYTES_MAX,
         /// Bytes of results that a waiting caller receives complete; more are truncated as stored.
-        answer_max_bytes: usize = 16 << 20,
+        #[advanced]
+        answer_max_bytes: usize = 16 << 20 => 0..=BYTES_MAX,
     }
 }
 
@@ -81,8 +90,9 @@ pub enum DeliveryMode {
 }
 
 impl InstructionSettings {
-    /// Names every value that cannot be; `registered` tells which platforms there are.
+    /// Adds an error for each invalid value; `registered` returns whether a platform exists.
     pub fn validate(&self, errors: &mut ValidationErrors, registered: impl Fn(&str) -> bool) {
+        self.check_bounds(errors);
         for rule in &self.allow {
             rule.validate(errors, &registered);
         }
@@ -91,14 +101,6 @@ impl InstructionSettings {
                 errors.add("exec_allow", format!("{words:?} {reason}"));
             }
         }
-        errors.duration("approval_ttl_ms", self.approval_ttl_ms);
-        errors.bytes("deliver_max_bytes", self.deliver_max_bytes, 1);
-        errors.count("max_waiting", self.max_waiting);
-        errors.count("max_unread_messages", self.max_unread_messages);
-        errors.bytes("result_max_bytes", self.result_max_bytes, 1);
-        errors.bytes("answer_max_bytes", self.answer_max_bytes, 0);
-        errors.range("max_live_batches_per_minute", self.max_live_batches_per_minute as u64, 0, COUNT_MAX);
-        errors.range("deliver_max_rounds_per_hour", self.deliver_max_rounds_per_hour as u64, 0, COUNT_MAX);
     }
 }
 
@@ -122,12 +124,12 @@ impl AllowRule {
     }
 }
 
-/// Whether an argument is ASCII letters, digits, spaces and signs to which no shell gives a meaning.
+/// Returns whether an argument is only ASCII letters, digits, spaces and characters that no shell interprets.
 pub(super) fn is_plain(argument: &str) -> bool {
     argument.bytes().all(|b| b.is_ascii_alphanumeric() || b" _-./:,@%+=".contains(&b))
 }
 
-/// Why no command begins with these words, or every one would.
+/// Returns why a prefix matches no command, or every one.
 fn never_matches(words: &[String]) -> Option<&'static str> {
     let Some(program) = words.first().filter(|program| !program.is_empty()) else {
         return Some("names no program and would match every command");

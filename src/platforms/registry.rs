@@ -18,23 +18,28 @@ use url::{Host, Url};
 pub struct PlatformsSettings(pub BTreeMap<String, PlatformSettings>);
 
 settings! {
-    /// One platform in the configuration.
+    /// A platform, built-in or of your own.
     PlatformSettings {
-        /// The title for people; empty: its name.
+        /// The title for people; empty = its name.
         title: String = String::new(),
-        /// The page that the extension opens; its scheme and port also apply to requests.
+        /// The page that the extension opens; `https://`, or `http://` on loopback. Its scheme and port also apply to
+        /// requests. A platform of your own needs it.
         shell_url: String = String::new(),
-        /// Hosts of its pages, with `*.` for any subdomain; empty: the host of `shell_url`.
+        /// Hosts that requests may address, `*.x` for any subdomain of `x`; they must cover the host of `shell_url`, and
+        /// empty = that host.
         hosts: Vec<String> = Vec::new(),
         /// The supported response modes.
         modes: Vec<PlatformMode> = vec![PlatformMode::Buffered, PlatformMode::Sse],
-        /// The extractor of final messages; empty: none.
+        /// The extractor of final messages and of the text of answers: `"claude"`, `"chatgpt"` or `"gemini"`; empty = none.
         final_message: FinalMessageExtractor = FinalMessageExtractor::None,
-        /// Further exact hosts that may send the assistant's answers to the page.
+        /// Further hosts whose answers to the page may be final messages, each exact, without `*.`; the host of `shell_url`
+        /// always may.
         answer_hosts: Vec<String> = Vec::new(),
-        /// Paths whose answers contain credentials: exact, or a prefix that ends with `*`.
+        /// Paths, on any of the hosts, whose answers contain credentials: each exact, or a prefix that ends with `*`. A
+        /// request for one is refused in every spelling. A list for a built-in platform replaces its own.
         credential_paths: Vec<String> = Vec::new(),
-        /// The way of sending a prompt without a path; empty: not supported.
+        /// How a prompt without a path is sent: `"template"`, as the extension learned it from a message of yours (on claude
+        /// also `"claude"`); empty = not supported.
         prompt: PromptMethod = PromptMethod::None,
     }
 }

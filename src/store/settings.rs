@@ -2,7 +2,7 @@
 
 use crate::{
     bridge::settings::BridgeSettings,
-    config::section::{ValidationErrors, blank, settings},
+    config::section::{BYTES_MAX, COUNT, DURATION, SettingsSection, ValidationErrors, blank, settings},
 };
 use std::path::{Path, PathBuf};
 
@@ -11,32 +11,45 @@ const ROW_BYTES: u64 = 16 << 10;
 /// Bytes that an endpoint can weigh: the longest path that is taken, its method, its times.
 const ENDPOINT_BYTES: u64 = 2 << 10;
 
+/// Upper bound of `write_behind_ms`: a crash loses at most the last 250 ms of the policy, which delays up to 50 ms itself.
+const WRITE_BEHIND_MS_MAX: u64 = 150;
+
 settings! {
     /// The SQLite database.
     StoreSettings {
-        /// The database file; empty = `conductor.db` in the state folder.
+        /// The database file (absolute path); empty = `conductor.db` in the state folder.
         #[serde(with = "blank")]
         path: Option<PathBuf> = None,
-        /// Connections that only read; of several one is kept free of lists.
-        readers: usize = 3,
+        /// Connections that only read; if there are several, one is not used for lists.
+        readers: usize = 3 => 1..=64,
         /// Milliseconds to wait for another process's lock.
-        busy_timeout_ms: u64 = 5_000,
-        /// Days after which finished rows leave.
-        retention_days: u64 = 30,
-        /// Rows of one step of that, after which others get the writer.
-        retention_batch_rows: usize = 500,
-        /// Milliseconds between two passes over what is too old.
-        retention_interval_ms: u64 = 3_600_000,
-        /// Milliseconds that what the request path records may wait before it is written.
-        write_behind_ms: u64 = 50,
-        /// Rows that may wait to be written.
-        max_pending_rows: usize = 65_536,
-        /// Bytes of what may wait to be written.
-        max_pending_bytes: usize = 64 << 20,
-        /// Milliseconds until a change that must be made is tried again after it could not be written.
-        retry_ms: u64 = 1_000,
+        #[advanced]
+        busy_timeout_ms: u64 = 5_000 => 0..=i32::MAX as u64,
+        /// Days after which finished requests, logins, final messages, batches, tasks and lines of the audit trail are
+        /// deleted; dedupe keys and the last deleted hash of the trail are kept.
+        retention_days: u64 = 30 => 1..=36_500,
+        /// Rows that are deleted at once.
+        #[advanced]
+        retention_batch_rows: usize = 500 => 1..=100_000,
+        /// Milliseconds between two deletions of old rows.
+        #[advanced]
+        retention_interval_ms: u64 = 3_600_000 => DURATION,
+        /// Milliseconds that a record of the request path may wait before it is written.
+        #[advanced]
+        write_behind_ms: u64 = 50 => 1..=WRITE_BEHIND_MS_MAX,
+        /// Rows that may wait to be written; beyond them the oldest are lost, and a log line says so.
+        #[advanced]
+        max_pending_rows: usize = 65_536 => COUNT,
+        /// Bytes that may wait to be written; at least a message of `bridge.max_message_bytes` and a login of
+        /// `login_state.max_endpoints`.
+        #[advanced]
+        max_pending_bytes: usize = 64 << 20 => 1 << 16..=BYTES_MAX,
+        /// Milliseconds until a required change that could not be written is tried again.
+        #[advanced]
+        retry_ms: u64 = 1_000 => DURATION,
         /// Operations that may wait for the writer, and as many for the readers.
-        max_operations: usize = 256,
+        #[advanced]
+        max_operations: usize = 256 => COUNT,
     }
 }
 
@@ -46,23 +59,12 @@ impl StoreSettings {
         self.path.clone().unwrap_or_else(|| state_folder.join("conductor.db"))
     }
 
-    /// Names every value that cannot be.
+    /// Adds an error for each invalid value.
     pub fn validate(&self, errors: &mut ValidationErrors) {
+        self.check_bounds(errors);
         if self.path.as_deref().is_some_and(|path| !path.is_absolute()) {
             errors.add("path", "must be an absolute path; the working directory does not matter to the daemon");
         }
-        errors.range("readers", self.readers as u64, 1, 64);
-        errors.range("busy_timeout_ms", self.busy_timeout_ms, 0, i32::MAX as u64);
-        errors.range("retention_days", self.retention_days, 1, 36_500);
-        errors.range("retention_batch_rows", self.retention_batch_rows as u64, 1, 100_000);
-        errors.duration("retention_interval_ms", self.retention_interval_ms);
-        // The policy promises that a crash forgets at most the last 250 ms, of which it takes up to 50 itself.
-        errors.range("write_behind_ms", self.write_behind_ms, 1, 150);
-        errors.duration("retry_ms", self.retry_ms);
-        errors.count("max_pending_rows", self.max_pending_rows);
-        // A row of the journal at its longest fits many times.
-        errors.bytes("max_pending_bytes", self.max_pending_bytes, 1 << 16);
-        errors.count("max_operations", self.max_operations);
     }
 
     /// Names what is too small for what the bridge lets in: a row that is larger than all that may wait is lost. Keys are

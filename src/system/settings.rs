@@ -7,7 +7,7 @@ settings! {
     NodeSettings {
         /// Name of this node; empty = the host's.
         id: String = String::new(),
-        /// Name of the host, shown with login records; empty = what the system says.
+        /// Name of the host, shown with login records; empty = the one of the system.
         host: String = String::new(),
         /// Role of this node, as shown.
         role: String = "primary".into(),

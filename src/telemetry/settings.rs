@@ -9,7 +9,7 @@ settings! {
     LogSettings {
         /// Filter: a level, or a comma-separated list of `target=level`.
         filter: String = "info".into(),
-        /// Format of a line: `text` or `json`.
+        /// Format of a line: `"text"` or `"json"`.
         format: LogFormat = LogFormat::Text,
         /// Whether lines are also written to `logs/` in the state folder, one file per day; 7 files are kept.
         file: bool = false,

@@ -2,29 +2,18 @@
 //! `BAA_UPDATE_DOCS=1 cargo nextest run --lib generated` renews them.
 
 use super::*;
-use crate::config::Config;
+use crate::{
+    config::Config,
+    testing::generated::{hold, with_parts},
+};
 use crate::http::routes::ROUTES;
 use serde_json::Value;
-use std::{env, fmt::Write, fs, path::PathBuf};
-
-const HOW: &str = "is not what the types say; BAA_UPDATE_DOCS=1 cargo nextest run --lib generated renews it";
+use std::fmt::Write;
 
 fn whole() -> Value {
     let routes: Vec<&'static Route> = ROUTES.iter().collect();
     let filler = DescriptionFiller::new(&Config::default().bridge);
     document(&routes, "http://127.0.0.1:4317", LocalTrust::SameUser, filler)
-}
-
-/// Holds a file of `docs/` against what it should be, or renews it.
-fn hold(name: &str, wanted: impl FnOnce(&str) -> String) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
-    let found = fs::read_to_string(&path).unwrap_or_default();
-    let wanted = wanted(&found);
-    if env::var_os("BAA_UPDATE_DOCS").is_some() {
-        fs::write(&path, wanted).unwrap();
-    } else {
-        assert!(found == wanted, "docs/{name} {HOW}");
-    }
 }
 
 /// The table of a component, or of the parameters of a route.
@@ -64,28 +53,15 @@ fn error_codes() -> String {
     table
 }
 
-/// A page with each part between `<!-- generated: NAME -->` and `<!-- /generated -->` made anew.
-fn with_tables(page: &str, document: &Value) -> String {
-    const BEGIN: &str = "<!-- generated: ";
-    const END: &str = "<!-- /generated -->";
-    let mut parts = page.split(BEGIN);
-    let mut renewed = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let (name, rest) = part.split_once(" -->").expect("a marker is closed");
-        let (_, after) = rest.split_once(END).unwrap_or_else(|| panic!("docs/http.md: {name} has no {END}"));
-        let _ = write!(renewed, "{BEGIN}{name} -->\n{}{END}{after}", table(document, name));
-    }
-    renewed
-}
-
 #[test]
 fn the_committed_document_is_what_the_types_say() {
-    hold("openapi.json", |_| format!("{:#}\n", whole()));
+    hold("docs/openapi.json", |_| format!("{:#}\n", whole()));
 }
 
 #[test]
 fn the_tables_of_the_documentation_are_what_the_types_say() {
-    hold("http.md", |page| with_tables(page, &whole()));
+    let document = whole();
+    hold("docs/http.md", |page| with_parts(page, |name| table(&document, name)));
 }
 
 #[test]

@@ -72,6 +72,34 @@ pub(crate) fn quoted(part: &str) -> String {
     if bare { part.to_owned() } else { toml::Value::from(part).to_string() }
 }
 
+/// What [`settings!`] implements for a section.
+pub(crate) trait SettingsSection {
+    /// Adds an error for each value that is out of its bounds.
+    fn check_bounds(&self, errors: &mut ValidationErrors);
+
+    /// Returns the documentation of the section.
+    #[cfg(test)]
+    fn description() -> SectionDescription;
+}
+
+/// The documentation of a section.
+#[cfg(test)]
+pub(crate) struct SectionDescription {
+    /// Lines of the doc comment.
+    pub(crate) text: &'static [&'static str],
+    pub(crate) settings: Vec<SettingDescription>,
+}
+
+/// The documentation of a setting.
+#[cfg(test)]
+pub(crate) struct SettingDescription {
+    pub(crate) name: &'static str,
+    /// Lines of the doc comment.
+    pub(crate) text: &'static [&'static str],
+    pub(crate) bounds: Option<RangeInclusive<u64>>,
+    pub(crate) is_advanced: bool,
+}
+
 /// Serializes an `Option`; `None` is the empty text.
 pub(crate) mod blank {
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::IntoDeserializer};

@@ -21,7 +21,6 @@ use diesel::prelude::*;
 use serde::Serialize;
 
 pub use read::{deliveries, list, next_expiry, next_queued, of_message, one, running, waiting};
-pub(super) use recover::expire;
 pub use recover::{abandon, interrupt};
 pub use write::{
     Approval, ApprovalDecision, BatchWork, CreatedBatch, DecisionOutcome, NewBatch, begin, create, decide, deliver,

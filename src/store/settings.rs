@@ -85,27 +85,26 @@ impl StoreSettings {
 settings! {
     /// Age at which a client's report about a login is stale or lost, and what is kept of it.
     LoginStateSettings {
-        /// Milliseconds after the last sighting of a credential at which it is `stale`.
-        stale_after_ms: u64 = 300_000,
-        /// Milliseconds after the last sighting of a credential at which it is `lost`.
-        lost_after_ms: u64 = 1_800_000,
+        /// Milliseconds after the last sighting of a credential at which a login is `stale`.
+        stale_after_ms: u64 = 300_000 => DURATION,
+        /// Milliseconds after the last sighting of a credential at which a login is `lost`.
+        lost_after_ms: u64 = 1_800_000 => DURATION,
         /// Logins that are kept of each client; the ones reported longest ago are removed first.
-        max_accounts: usize = 256,
+        #[advanced]
+        max_accounts: usize = 256 => COUNT,
         /// Endpoints that are kept of each login; the ones seen longest ago are removed first.
-        max_endpoints: usize = 512,
+        #[advanced]
+        max_endpoints: usize = 512 => COUNT,
     }
 }
 
 impl LoginStateSettings {
     /// Adds an error for each invalid value.
     pub fn validate(&self, errors: &mut ValidationErrors) {
-        errors.duration("stale_after_ms", self.stale_after_ms);
-        errors.duration("lost_after_ms", self.lost_after_ms);
+        self.check_bounds(errors);
         if self.lost_after_ms < self.stale_after_ms {
             errors.add_conflict("lost_after_ms", "stale_after_ms", "must not be less than login_state.stale_after_ms");
         }
-        errors.count("max_accounts", self.max_accounts);
-        errors.count("max_endpoints", self.max_endpoints);
     }
 }
 

@@ -23,7 +23,7 @@ mod write;
 mod tests;
 
 pub use recover::{InterruptedWork, interrupt};
-pub(super) use recover::{abandon, expire, expire_runs};
+pub(super) use recover::abandon;
 pub use write::{CreatedTask, NewTask, StatusChange, TaskKind, change, change_run, create, end_run, finish};
 pub(super) use write::{advance, named};
 

@@ -22,8 +22,8 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use recover::{InterruptedWork, interrupt};
 pub(super) use recover::abandon;
+pub use recover::{InterruptedWork, interrupt};
 pub use write::{CreatedTask, NewTask, StatusChange, TaskKind, change, change_run, create, end_run, finish};
 pub(super) use write::{advance, named};
 

@@ -2,7 +2,7 @@
 //! `BAA_UPDATE_DOCS=1 cargo nextest run --lib generated` renews them.
 
 use crate::{
-    bridge::settings::{BridgeSettings, LoginStateSettings},
+    bridge::settings::BridgeSettings,
     codex::settings::CodexSettings,
     config::{
         Config,

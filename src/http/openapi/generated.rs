@@ -2,11 +2,11 @@
 //! `BAA_UPDATE_DOCS=1 cargo nextest run --lib generated` renews them.
 
 use super::*;
+use crate::http::routes::ROUTES;
 use crate::{
     config::Config,
     testing::generated::{hold, with_parts},
 };
-use crate::http::routes::ROUTES;
 use serde_json::Value;
 use std::fmt::Write;
 

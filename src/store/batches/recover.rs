@@ -6,7 +6,6 @@ use crate::{
     store::{
         StoreError,
         audit::{self, AuditEntry, AuditLevel},
-        retention::SweepProgress,
         tasks::{self, InterruptedWork},
         worker::savepoint,
     },

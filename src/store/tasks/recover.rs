@@ -5,7 +5,6 @@ use crate::{
     clock::WallMs,
     store::{
         StoreError,
-        retention::SweepProgress,
         schema::{runs, tasks},
         worker::savepoint,
     },

@@ -13,6 +13,7 @@ pub mod fields;
 pub mod paging;
 pub mod policy;
 pub mod records;
+pub mod request_error_code;
 pub mod service;
 pub mod unconverted;
 

@@ -2,7 +2,7 @@
 //! that the end of either never leaves the other waiting.
 
 use super::connection::{CancelRequest, Connection, ReleaseRequest};
-use crate::{ids::RequestId, wire::RequestReport};
+use crate::{api::request_error_code::RequestErrorCode, ids::RequestId, wire::RequestReport};
 use actix::prelude::*;
 use tokio::time::Instant;
 
@@ -38,12 +38,12 @@ pub enum DisconnectReason {
 
 impl DisconnectReason {
     /// Returns the error code that callers see.
-    pub fn code(self) -> &'static str {
+    pub fn code(self) -> RequestErrorCode {
         match self {
-            DisconnectReason::SocketClosed => "client_disconnected",
-            DisconnectReason::Replaced => "client_replaced",
-            DisconnectReason::SendFailed => "send_failed",
-            DisconnectReason::Stopped => "service_stopped",
+            DisconnectReason::SocketClosed => RequestErrorCode::ClientDisconnected,
+            DisconnectReason::Replaced => RequestErrorCode::ClientReplaced,
+            DisconnectReason::SendFailed => RequestErrorCode::SendFailed,
+            DisconnectReason::Stopped => RequestErrorCode::ServiceStopped,
         }
     }
 }

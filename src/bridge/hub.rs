@@ -325,7 +325,7 @@ impl Drop for ClientRegistration {
         let event = ClientDisconnected {
             client_id: self.client_id.clone(),
             connection_id: self.connection_id.clone(),
-            reason: self.reason.code(),
+            reason: self.reason.code().name(),
             at: self.hub.clock().now_ms(),
         };
         self.hub.events().publish("client_disconnected", event);

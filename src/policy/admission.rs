@@ -1,6 +1,6 @@
 //! Decisions of the policy, in the form in which callers see them.
 
-use crate::clock::WallMs;
+use crate::{api::request_error_code::RequestErrorCode, clock::WallMs};
 use serde::Serialize;
 
 pub use crate::api::policy::{Admission, CircuitState, PolicyRule, WaitReason};
@@ -117,12 +117,12 @@ fn words(rule: PolicyRule) -> &'static str {
 
 impl PolicyRefusal {
     /// Returns the specific error code.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> RequestErrorCode {
         match self {
-            PolicyRefusal::QueueFull { .. } | PolicyRefusal::TooManyTargets { .. } => "queue_full",
-            PolicyRefusal::CircuitOpen { .. } => "circuit_open",
-            PolicyRefusal::Backoff { .. } => "backoff",
-            PolicyRefusal::WaiterTimeout { .. } => "waiter_timeout",
+            PolicyRefusal::QueueFull { .. } | PolicyRefusal::TooManyTargets { .. } => RequestErrorCode::QueueFull,
+            PolicyRefusal::CircuitOpen { .. } => RequestErrorCode::CircuitOpen,
+            PolicyRefusal::Backoff { .. } => RequestErrorCode::Backoff,
+            PolicyRefusal::WaiterTimeout { .. } => RequestErrorCode::WaiterTimeout,
         }
     }
 

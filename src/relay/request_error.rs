@@ -1,6 +1,7 @@
 //! Errors of browser requests and their meaning for the caller, the policy and the journal.
 
 use crate::{
+    api::request_error_code::RequestErrorCode,
     bridge::{DisconnectReason, NoClient},
     ids::{ClientId, ConnectionId, PlatformName},
     platforms::{plan::PlanError, request_path::PathError},
@@ -88,67 +89,56 @@ pub struct RequestFailure {
 impl RequestError {
     /// Returns the specific error code, used as `error` of a `stream_error` and as `details.error_code`.
     pub fn code(&self) -> Cow<'static, str> {
-        Cow::Borrowed(match self {
-            RequestError::NoClient(NoClient::NoneConnected) => "no_active_client",
-            RequestError::NoClient(NoClient::NotConnected) => "client_not_found",
-            RequestError::NoClient(NoClient::Unpaired) => "pairing_required",
-            RequestError::NoCredentials => "claude_credentials_unavailable",
-            RequestError::CredentialPath => "invalid_request",
-            RequestError::NoTemplate(platform) => return Cow::Owned(format!("{platform}_template_unavailable")),
-            RequestError::Plan(PlanError::InvalidResponse(_)) => "browser_upstream_invalid_response",
-            RequestError::Plan(_) => "not_found",
+        let own = match self {
+            RequestError::NoTemplate(platform) => Some(format!("{platform}_{}", self.table_code().name())),
+            RequestError::Upstream(upstream) => upstream.code.clone(),
+            _ => None,
+        };
+        own.map_or(Cow::Borrowed(self.table_code().name()), Cow::Owned)
+    }
+
+    fn table_code(&self) -> RequestErrorCode {
+        match self {
+            RequestError::NoClient(NoClient::NoneConnected) => RequestErrorCode::NoActiveClient,
+            RequestError::NoClient(NoClient::NotConnected) => RequestErrorCode::ClientNotFound,
+            RequestError::NoClient(NoClient::Unpaired) => RequestErrorCode::PairingRequired,
+            RequestError::NoCredentials => RequestErrorCode::CredentialsUnavailable,
+            RequestError::CredentialPath => RequestErrorCode::InvalidRequest,
+            RequestError::NoTemplate(_) => RequestErrorCode::TemplateUnavailable,
+            RequestError::Plan(PlanError::InvalidResponse(_)) => RequestErrorCode::InvalidResponse,
+            RequestError::Plan(_) => RequestErrorCode::NotFound,
             RequestError::Refused(refusal) => refusal.code(),
-            RequestError::Swept => "lease_swept",
+            RequestError::Swept => RequestErrorCode::LeaseSwept,
             RequestError::Gone(gone) => gone.code(),
-            RequestError::Cancelled => "request_cancelled",
-            RequestError::CallerGone => "downstream_disconnected",
-            RequestError::Revoked => "unauthorized",
-            RequestError::Overflow => "stream_buffer_overflow",
-            RequestError::Timeout => "request_timeout",
-            RequestError::OpenTimeout => "stream_open_timeout",
-            RequestError::IdleTimeout => "stream_idle_timeout",
-            RequestError::Upstream(upstream) => match &upstream.code {
-                Some(code) => return Cow::Owned(code.clone()),
-                None => "browser_upstream_error",
-            },
-            RequestError::TooLarge { .. } => "browser_response_too_large",
-            RequestError::Garbled(_) => "browser_bridge_error",
-            RequestError::Internal => "internal_error",
-        })
+            RequestError::Cancelled => RequestErrorCode::RequestCancelled,
+            RequestError::CallerGone => RequestErrorCode::DownstreamDisconnected,
+            RequestError::Revoked => RequestErrorCode::Unauthorized,
+            RequestError::Overflow => RequestErrorCode::StreamBufferOverflow,
+            RequestError::Timeout => RequestErrorCode::RequestTimeout,
+            RequestError::OpenTimeout => RequestErrorCode::StreamOpenTimeout,
+            RequestError::IdleTimeout => RequestErrorCode::StreamIdleTimeout,
+            RequestError::Upstream(_) => RequestErrorCode::UpstreamError,
+            RequestError::TooLarge { .. } => RequestErrorCode::ResponseTooLarge,
+            RequestError::Garbled(_) => RequestErrorCode::BridgeError,
+            RequestError::Internal => RequestErrorCode::InternalError,
+        }
     }
 
     /// Returns a message for people.
     pub fn message(&self) -> String {
         match self {
-            RequestError::NoClient(NoClient::NoneConnected) => "No Firefox is connected.".into(),
-            RequestError::NoClient(NoClient::NotConnected) => "The named client is not connected.".into(),
-            RequestError::NoClient(NoClient::Unpaired) => "The named client waits for pairing.".into(),
-            RequestError::NoCredentials => "The client has no login for this platform.".into(),
             RequestError::CredentialPath => format!("Field \"path\" {}.", PathError::Credentials),
-            RequestError::NoTemplate(_) => "The extension has not learned yet how a prompt is sent there.".into(),
             RequestError::Plan(error) => {
                 let mut sentence = format!("{error}.");
                 sentence[..1].make_ascii_uppercase();
                 sentence
             }
             RequestError::Refused(refusal) => format!("The request policy refused: {refusal}."),
-            RequestError::Swept => "The request showed no sign of life for too long and lost its place.".into(),
-            RequestError::Gone(DisconnectReason::SocketClosed) => "The client's connection was lost.".into(),
-            RequestError::Gone(DisconnectReason::Replaced) => "A newer connection of the same client took over.".into(),
-            RequestError::Gone(DisconnectReason::SendFailed) => "The request could not be sent to the client.".into(),
-            RequestError::Gone(DisconnectReason::Stopped) => "The service is stopping.".into(),
-            RequestError::Cancelled => "The request was cancelled.".into(),
-            RequestError::CallerGone => "The caller went away.".into(),
-            RequestError::Revoked => "The token or the session of this caller has ended.".into(),
-            RequestError::Overflow => "The caller read too slowly.".into(),
-            RequestError::Timeout => "The browser did not answer in time.".into(),
-            RequestError::OpenTimeout => "The browser did not open the stream in time.".into(),
-            RequestError::IdleTimeout => "The stream was silent for too long.".into(),
             RequestError::Upstream(upstream) => upstream.message.clone().unwrap_or_else(|| upstream.sentence()),
             RequestError::TooLarge { max: Some(max) } => format!("The answer is larger than {max} bytes."),
             RequestError::TooLarge { max: None } => "The answer is larger than the extension takes.".into(),
             RequestError::Garbled(why) => format!("The extension's answer cannot be understood: {why}."),
-            RequestError::Internal => "The service failed unexpectedly.".into(),
+            _ => self.table_code().meaning().into(),
         }
     }
 

@@ -135,7 +135,7 @@ pub(in crate::http) fn of_refused(refused: RelayRefusal, request_id: &str) -> Ap
             about(Code::SystemDraining, "The system is draining and accepts no new browser requests.")
         }
         RelayRefusal::Stopping => about(Code::BrowserBridgeUnavailable, "The service is stopping.")
-            .with("error_code", DisconnectReason::Stopped.code()),
+            .with("error_code", DisconnectReason::Stopped.code().name()),
     }
 }
 
@@ -172,7 +172,7 @@ pub(in crate::http) fn of_action(
         ActionFailure::NoClient(NoClient::NotConnected) => (Code::BrowserClientNotFound, "client_not_found"),
         ActionFailure::NoClient(NoClient::Unpaired) => (Code::PairingRequired, "pairing_required"),
         ActionFailure::NoClient(NoClient::NoneConnected) => (Code::BrowserBridgeUnavailable, "no_active_client"),
-        ActionFailure::Disconnected { reason, .. } => (Code::BrowserBridgeUnavailable, reason.code()),
+        ActionFailure::Disconnected { reason, .. } => (Code::BrowserBridgeUnavailable, reason.code().name()),
         ActionFailure::Unreadable { .. } => (Code::BrowserBridgeError, "invalid_message"),
         ActionFailure::Timeout { .. } => (Code::BrowserActionTimeout, "action_timeout"),
     };

@@ -25,7 +25,7 @@ async fn a_back_off_longer_than_a_request_may_wait_is_refused_at_once() {
     let started = Instant::now();
     let refusal = fixture.ask().refusal().await;
     assert_eq!(
-        (refusal.code(), refusal.retry_after_ms(), refusal.until()),
+        (refusal.code().name(), refusal.retry_after_ms(), refusal.until()),
         ("backoff", Some(86_400_000), Some(87_400_000))
     );
     assert!(refusal.to_string().contains("after 1 failure: http_429"), "{refusal}");
@@ -44,7 +44,7 @@ async fn the_circuit_opens_lets_one_find_out_and_closes() {
     let retry_at = view.circuit_retry_at.unwrap();
     assert_eq!((view.circuit_state, retry_at - view.last_failure_at.unwrap()), (CircuitState::Open, 60_000));
     let refusal = fixture.ask().refusal().await;
-    assert_eq!((refusal.code(), refusal.retry_after_ms()), ("circuit_open", Some(60_000)));
+    assert_eq!((refusal.code().name(), refusal.retry_after_ms()), ("circuit_open", Some(60_000)));
     tokio::time::sleep(seconds(60)).await;
     let (mut probe, mut other) = (fixture.ask(), fixture.ask());
     let lease = probe.lease().await;
@@ -68,6 +68,6 @@ async fn a_failed_probe_opens_at_once_and_a_cancelled_one_says_nothing() {
     assert_eq!((view.circuit_state, view.consecutive_failures), (CircuitState::Open, 5));
     let (mut probe, mut next) = (fixture.ask(), fixture.ask());
     probe.lease().await.settle(failure());
-    assert_eq!(next.refusal().await.code(), "circuit_open");
+    assert_eq!(next.refusal().await.code().name(), "circuit_open");
     assert_eq!(fixture.explain().await, (PredictedOutcome::Refuse, vec![PolicyRule::CircuitOpen]));
 }

@@ -91,7 +91,7 @@ async fn an_open_circuit_and_a_full_window_hold_across_a_restart() {
     let before = fixture.view().await;
     let mut fixture = fixture.restarted(paced()).await;
     assert_eq!(fixture.view().await.circuit_retry_at, before.circuit_retry_at, "shown before any request");
-    assert_eq!(fixture.ask().refusal().await.code(), "circuit_open");
+    assert_eq!(fixture.ask().refusal().await.code().name(), "circuit_open");
     fixture.view().await;
     let reset = fixture.hub.reset(None, None).await;
     assert_eq!(reset.len(), 1);

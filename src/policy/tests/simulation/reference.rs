@@ -191,7 +191,7 @@ impl Reference {
             }
             PolicyRefusal::TooManyTargets { .. } => panic!("a queue does not count targets"),
         }
-        *self.coverage.refused.entry(refusal.code()).or_default() += 1;
+        *self.coverage.refused.entry(refusal.code().name()).or_default() += 1;
         self.set(number, State::Over);
     }
 

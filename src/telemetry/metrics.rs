@@ -13,18 +13,18 @@
 //! ids, bounded by `policy.max_targets`.
 
 mod actor_gauges;
+mod families;
 mod recorders;
 
 pub use actor_gauges::AliveGuard;
+#[cfg(test)]
+pub(crate) use families::{FAMILIES, MetricDescription};
 pub use recorders::{
     HttpMetrics, InstructionMetrics, PolicyMetrics, RelayMetrics, RequestMetrics, StoreMetrics, WireMetrics,
 };
 
 use crate::ids::PlatformName;
-use prometheus::{
-    Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
-    core::Collector, proto::MetricFamily,
-};
+use prometheus::{Encoder, Registry, TextEncoder, core::Collector, proto::MetricFamily};
 
 /// Label value for everything that has no value of its own.
 const OTHER_LABEL: &str = "other";
@@ -102,14 +102,13 @@ impl Metrics {
 
 impl GaugeValues {
     fn families(&self) -> Vec<MetricFamily> {
-        let clients = IntGauge::new("baa_bridge_clients", "Clients that are connected.").expect(WELL_FORMED);
-        clients.set(gauge_value(self.clients));
-        let waiting = gauges("baa_policy_waiting", "Requests that wait in the policy.", &["platform"]);
+        let clients = families::CLIENTS.gauges();
+        clients.with_label_values::<&str>(&[]).set(gauge_value(self.clients));
+        let waiting = families::WAITING.gauges();
         for (platform, count) in &self.waiting {
             waiting.with_label_values(&[platform.as_str()]).add(gauge_value(*count));
         }
-        let text = "Circuits: 0 closed, 1 half open, 2 open.";
-        let circuits = gauges("baa_policy_circuit_state", text, &["client_id", "platform"]);
+        let circuits = families::CIRCUITS.gauges();
         for (client, platform, state) in &self.circuits {
             circuits.with_label_values(&[client.as_str(), platform.as_str()]).set(i64::from(*state));
         }
@@ -127,23 +126,6 @@ fn gauge_value(count: usize) -> i64 {
 
 fn add(registry: &Registry, collector: impl Collector + 'static) {
     registry.register(Box::new(collector)).expect(WELL_FORMED);
-}
-
-fn gauges(name: &str, text: &str, labels: &[&str]) -> IntGaugeVec {
-    IntGaugeVec::new(Opts::new(name, text), labels).expect(WELL_FORMED)
-}
-
-fn counters(registry: &Registry, name: &str, text: &str, labels: &[&str]) -> IntCounterVec {
-    let family = IntCounterVec::new(Opts::new(name, text), labels).expect(WELL_FORMED);
-    add(registry, family.clone());
-    family
-}
-
-fn histograms(registry: &Registry, name: &str, text: &str, labels: &[&str]) -> HistogramVec {
-    let opts = HistogramOpts::new(name, text).buckets(SECONDS.to_vec());
-    let family = HistogramVec::new(opts, labels).expect(WELL_FORMED);
-    add(registry, family.clone());
-    family
 }
 
 #[cfg(test)]

@@ -18,8 +18,11 @@ fn whole() -> Value {
 
 /// The table of a component, or of the parameters of a route.
 fn table(document: &Value, name: &str) -> String {
-    if name == "error-codes" {
-        return error_codes();
+    match name {
+        "error-codes" => return error_codes(),
+        "request-error-codes" => return request_error_codes(),
+        "metrics" => return metrics(),
+        _ => {}
     }
     let schema = &document["components"]["schemas"][name];
     assert!(schema.is_object(), "docs/http.md: there is no type {name}");
@@ -32,11 +35,12 @@ fn table(document: &Value, name: &str) -> String {
         return table;
     }
     let required = schema["required"].as_array().map_or(&[][..], Vec::as_slice);
+    let place = |name: &str| required.iter().position(|one| one == name).unwrap_or(required.len());
     let mut rows: Vec<_> = schema["properties"].as_object().into_iter().flatten().collect();
-    rows.sort_by_key(|(name, _)| !required.iter().any(|one| one == *name));
+    rows.sort_by_key(|(name, _)| place(name));
     let mut table = "| field | kind | meaning |\n| --- | --- | --- |\n".to_owned();
     for (name, property) in rows {
-        let optional = if required.iter().any(|one| one == name) { "" } else { ", optional" };
+        let optional = if place(name) < required.len() { "" } else { ", optional" };
         let kind = page::kind(property).replace('|', "\\|");
         let _ = writeln!(table, "| `{name}` | {kind}{optional} | {} |", text(property));
     }
@@ -68,7 +72,7 @@ fn the_tables_of_the_documentation_are_what_the_types_say() {
 fn every_placeholder_of_a_description_is_filled_and_every_field_described() {
     let document = whole();
     let text = document.to_string();
-    for open in ["{bridge.", "{NAME_", "{TIMEOUT_"] {
+    for open in ["{bridge.", "{host.", "{NAME_", "{TIMEOUT_"] {
         assert!(!text.contains(open), "{open}");
     }
     for (name, schema) in document["components"]["schemas"].as_object().unwrap() {

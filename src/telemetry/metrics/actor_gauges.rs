@@ -1,6 +1,6 @@
 //! Gauges of live actors that are started for callers and peers. A value above zero without callers and peers is a leak.
 
-use super::{add, gauges};
+use super::families;
 use prometheus::{IntGauge, IntGaugeVec, Registry};
 
 /// The gauges of live actors, by kind. Cheap to clone.
@@ -9,9 +9,7 @@ pub(super) struct ActorGauges(IntGaugeVec);
 
 impl ActorGauges {
     pub(super) fn new(registry: &Registry) -> Self {
-        let actors = gauges("baa_actors", "Actors that are alive, of those that come and go.", &["kind"]);
-        add(registry, actors.clone());
-        ActorGauges(actors)
+        ActorGauges(families::ACTORS.registered_gauges(registry))
     }
 
     pub(super) fn kind(&self, kind: &'static str) -> AliveGauge {

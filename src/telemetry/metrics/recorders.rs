@@ -7,7 +7,7 @@ pub use relay::{RelayMetrics, RequestMetrics};
 use super::{
     OTHER_LABEL,
     actor_gauges::{ActorGauges, AliveGauge, AliveGuard},
-    counters, histograms,
+    families,
 };
 use crate::wire;
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, Registry};
@@ -61,17 +61,16 @@ pub struct HttpMetrics {
 
 impl HttpMetrics {
     pub(super) fn new(registry: &Registry) -> Self {
-        let labels = ["route", "method", "status"];
-        let requests = counters(registry, "baa_http_requests_total", "HTTP requests that were answered.", &labels);
-        let text = "Time until the start of the answer.";
-        let duration = histograms(registry, "baa_http_request_duration_seconds", text, &[]);
-        HttpMetrics { requests, duration: duration.with_label_values::<&str>(&[]) }
+        HttpMetrics {
+            requests: families::HTTP_REQUESTS.counters(registry),
+            duration: families::HTTP_DURATION.histogram(registry),
+        }
     }
 
     /// Records an answered request. `route`: the template of its path; `status`: the digits of its status.
     pub fn answered(&self, route: Option<&'static str>, method: &str, status: &str, since: Instant) {
         let method = METHODS.iter().find(|known| **known == method).copied().unwrap_or(OTHER_LABEL);
-        self.requests.with_label_values(&[route.unwrap_or(OTHER_LABEL), method, status]).inc();
+        self.requests.with_label_values(&[method, route.unwrap_or(OTHER_LABEL), status]).inc();
         self.duration.observe(since.elapsed().as_secs_f64());
     }
 }
@@ -85,11 +84,11 @@ pub struct PolicyMetrics {
 
 impl PolicyMetrics {
     pub(super) fn new(registry: &Registry) -> Self {
-        let text = "Delays of requests before their dispatch.";
-        let delays = histograms(registry, "baa_policy_delay_seconds", text, &["kind"]);
-        let sweeps = counters(registry, "baa_policy_stale_sweeps_total", "Leases that were revoked.", &[]);
-        let delays = DELAYS.map(|kind| delays.with_label_values(&[kind]));
-        PolicyMetrics { delays, sweeps: sweeps.with_label_values::<&str>(&[]) }
+        let delays = families::DELAYS.histograms(registry);
+        PolicyMetrics {
+            delays: DELAYS.map(|kind| delays.with_label_values(&[kind])),
+            sweeps: families::SWEEPS.counter(registry),
+        }
     }
 
     /// Records the delays of an admitted request, in milliseconds: queue, back-off, rate limit, jitter.
@@ -118,10 +117,8 @@ pub struct WireMetrics {
 
 impl WireMetrics {
     pub(super) fn new(registry: &Registry, actors: &ActorGauges) -> Self {
-        let labels = ["direction", "type"];
-        let messages = counters(registry, "baa_ws_messages_total", "Messages of the extension's sockets.", &labels);
-        let text = "Messages that were refused and connections that were closed because of an error.";
-        let rejected = counters(registry, "baa_ws_rejected_total", text, &["reason"]);
+        let messages = families::MESSAGES.counters(registry);
+        let rejected = families::REJECTED.counters(registry);
         for reason in
             ["invalid_json", "invalid_message", "unsupported_message_type", "hello_required", "foreign_request"]
         {
@@ -173,8 +170,7 @@ pub struct StoreMetrics(HistogramVec);
 
 impl StoreMetrics {
     pub(super) fn new(registry: &Registry) -> Self {
-        let text = "Duration of database operations, including their wait.";
-        let operations = histograms(registry, "baa_store_operation_seconds", text, &["op"]);
+        let operations = families::STORE.histograms(registry);
         for op in ["run", "transact", "read", "read_now"] {
             operations.with_label_values(&[op]);
         }
@@ -193,12 +189,7 @@ pub struct InstructionMetrics(LabeledCounters);
 
 impl InstructionMetrics {
     pub(super) fn new(registry: &Registry) -> Self {
-        let family = counters(
-            registry,
-            "baa_instructions_total",
-            "Instruction batches, by each status that they entered.",
-            &["status"],
-        );
+        let family = families::INSTRUCTIONS.counters(registry);
         InstructionMetrics(LabeledCounters::new(&BATCH_STATUSES, |status| family.with_label_values(&[status])))
     }
 

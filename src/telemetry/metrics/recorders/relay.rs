@@ -4,11 +4,11 @@ use super::{
     super::{
         OTHER_LABEL,
         actor_gauges::{ActorGauges, AliveGauge, AliveGuard},
-        add, counters, gauges, histograms,
+        families,
     },
     LabeledCounters,
 };
-use crate::ids::PlatformName;
+use crate::{api::request_error_code::RequestErrorCode, ids::PlatformName};
 use prometheus::{Histogram, IntCounter, IntGauge, Registry};
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -17,33 +17,6 @@ use tokio::time::Instant;
 const OUTCOMES: [&str; 3] = ["success", "failure", "cancelled"];
 /// Phases of a browser request before it is done.
 const PHASES: [&str; 4] = ["queued", "admitted", "dispatched", "streaming"];
-/// Error codes of streams that the daemon assigns; the extension may send others.
-const STREAM_ERRORS: [&str; 24] = [
-    "no_active_client",
-    "client_not_found",
-    "claude_credentials_unavailable",
-    "browser_upstream_invalid_response",
-    "not_found",
-    "circuit_open",
-    "waiter_timeout",
-    "queue_full",
-    "backoff",
-    "lease_swept",
-    "client_disconnected",
-    "client_replaced",
-    "send_failed",
-    "service_stopped",
-    "request_cancelled",
-    "downstream_disconnected",
-    "stream_buffer_overflow",
-    "request_timeout",
-    "stream_open_timeout",
-    "stream_idle_timeout",
-    "browser_upstream_error",
-    "browser_response_too_large",
-    "browser_bridge_error",
-    "internal_error",
-];
 
 /// Counts and times browser requests.
 #[derive(Clone, Debug)]
@@ -68,27 +41,23 @@ struct PlatformMetrics {
 
 impl RelayMetrics {
     pub(in super::super) fn new(registry: &Registry, actors: &ActorGauges, platforms: &[PlatformName]) -> Self {
-        let labels = ["platform", "outcome"];
-        let requests = counters(registry, "baa_browser_requests_total", "Browser requests that ended.", &labels);
-        let in_flight = gauges("baa_browser_in_flight", "Browser requests in flight.", &["platform"]);
-        add(registry, in_flight.clone());
+        let requests = families::BROWSER_REQUESTS.counters(registry);
+        let in_flight = families::IN_FLIGHT.registered_gauges(registry);
         let of = |name: &str| PlatformMetrics {
-            outcomes: OUTCOMES.map(|outcome| requests.with_label_values(&[name, outcome])),
+            outcomes: OUTCOMES.map(|outcome| requests.with_label_values(&[outcome, name])),
             in_flight: in_flight.with_label_values(&[name]),
         };
-        let text = "Time that browser requests spent in a phase.";
-        let phases = histograms(registry, "baa_browser_request_phase_seconds", text, &["phase"]);
-        let events = counters(registry, "baa_stream_events_total", "Stream events that were relayed.", &[]);
-        let bytes = counters(registry, "baa_stream_bytes_total", "Bytes of the relayed stream events.", &[]);
-        let errors = counters(registry, "baa_stream_errors_total", "Streams that ended with an error.", &["code"]);
+        let phases = families::PHASES.histograms(registry);
+        let errors = families::STREAM_ERRORS.counters(registry);
+        let codes = RequestErrorCode::ALL.map(RequestErrorCode::name);
         RelayMetrics(Arc::new(RelayCounters {
             exchanges: actors.kind("exchange"),
             platforms: platforms.iter().map(|name| (name.clone(), of(name.as_str()))).collect(),
             other: of(OTHER_LABEL),
             phases: PHASES.map(|phase| phases.with_label_values(&[phase])),
-            events: events.with_label_values::<&str>(&[]),
-            bytes: bytes.with_label_values::<&str>(&[]),
-            errors: LabeledCounters::new(&STREAM_ERRORS, |code| errors.with_label_values(&[code])),
+            events: families::STREAM_EVENTS.counter(registry),
+            bytes: families::STREAM_BYTES.counter(registry),
+            errors: LabeledCounters::new(&codes, |code| errors.with_label_values(&[code])),
         }))
     }
 
@@ -151,7 +120,9 @@ impl RequestMetrics {
             self.platform().outcomes[ended].inc();
         }
         if let Some(code) = stream_error {
-            self.relay.0.errors.of(code).inc();
+            // This one begins with the name of a platform.
+            let template = RequestErrorCode::TemplateUnavailable.name();
+            self.relay.0.errors.of(if code.ends_with(template) { template } else { code }).inc();
         }
     }
 

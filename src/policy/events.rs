@@ -3,7 +3,6 @@
 use super::admission::CircuitState;
 use crate::{
     clock::WallMs,
-    events::EventBus,
     ids::{ClientId, PlatformName},
 };
 use serde::Serialize;
@@ -34,22 +33,10 @@ pub(super) struct PublishedTargetState {
     pub(super) consecutive_failures: u32,
 }
 
-impl TargetChanged {
-    pub(super) fn publish(self, events: &EventBus) {
-        events.publish("policy", self);
-    }
-}
-
 /// Event `policy`: the number of requests that wait for a platform's pacing has changed.
 #[derive(Serialize)]
 pub(super) struct PlatformChanged {
     pub(super) platform: PlatformName,
     /// Requests waiting for their turn.
     pub(super) waiting: usize,
-}
-
-impl PlatformChanged {
-    pub(super) fn publish(self, events: &EventBus) {
-        events.publish("policy", self);
-    }
 }

@@ -83,7 +83,8 @@ impl PlatformPacer {
             });
         }
         if std::mem::replace(&mut self.shown_waiting, self.pacing.waiting()) != self.shown_waiting {
-            PlatformChanged { platform: self.platform.clone(), waiting: self.shown_waiting }.publish(&self.events);
+            let changed = PlatformChanged { platform: self.platform.clone(), waiting: self.shown_waiting };
+            self.events.publish("policy", changed);
         }
     }
 

@@ -48,9 +48,10 @@ const OF_ALL: &[Code] = &[
 fn document(routes: &[&'static Route], origin: &str, trust: LocalTrust, filler: DescriptionFiller) -> Value {
     let mut paths = Map::new();
     let mut schemas = SchemaCollector::new(filler);
+    let mut failures = Map::new();
     for route in routes {
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
-        path[route.method.to_ascii_lowercase()] = operation(route, trust, &mut schemas);
+        path[route.method.to_ascii_lowercase()] = operation(route, trust, &mut schemas, &mut failures);
     }
     json!({
         "openapi": "3.1.0",
@@ -64,12 +65,19 @@ fn document(routes: &[&'static Route], origin: &str, trust: LocalTrust, filler: 
         "paths": paths,
         "components": {
             "schemas": schemas.components(),
+            "responses": failures,
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
         },
     })
 }
 
-fn operation(route: &Route, trust: LocalTrust, schemas: &mut SchemaCollector) -> Value {
+/// Describes a route; adds its failures to the shared responses `failures`.
+fn operation(
+    route: &Route,
+    trust: LocalTrust,
+    schemas: &mut SchemaCollector,
+    failures: &mut Map<String, Value>,
+) -> Value {
     let security = match (route.access, trust) {
         (RouteAccess::Open, _) => json!([]),
         (RouteAccess::Local, LocalTrust::SameUser | LocalTrust::Loopback) => json!([{}, {"bearer": []}]),
@@ -80,7 +88,7 @@ fn operation(route: &Route, trust: LocalTrust, schemas: &mut SchemaCollector) ->
         "summary": route.summary,
         "parameters": route.operation.parameters.map_or_else(Vec::new, |of| parameters(route, &of, schemas)),
         "security": security,
-        "responses": responses(&route.operation, schemas),
+        "responses": responses(&route.operation, schemas, failures),
     });
     if let Some(body) = route.operation.body {
         let required = is_any_required(&schemas.body_fields(&body));
@@ -140,7 +148,7 @@ fn failure(codes: &[&str], named: bool, schemas: &mut SchemaCollector) -> Value 
     schema
 }
 
-fn responses(operation: &Operation, schemas: &mut SchemaCollector) -> Value {
+fn responses(operation: &Operation, schemas: &mut SchemaCollector, failures: &mut Map<String, Value>) -> Value {
     let mut responses = Map::new();
     let events = |schema: Value| json!({"type": "string", "description": "Server-sent events.", "x-events": schema});
     let (status, description, content) = match &operation.answer {
@@ -168,16 +176,27 @@ fn responses(operation: &Operation, schemas: &mut SchemaCollector) -> Value {
         success["content"] = content;
     }
     responses.insert(status.to_string(), success);
-    for (status, codes) in failures(operation) {
+    for (status, codes) in failure_codes(operation) {
         let named = status == "409" && operation.codes.contains(&Code::TemplateUnavailable);
         let content = json!({"application/json": {"schema": failure(&codes, named, schemas)}});
-        responses.insert(status, json!({"description": codes.join(", "), "content": content}));
+        let name =
+            shared(&format!("Failure{status}"), json!({"description": codes.join(", "), "content": content}), failures);
+        responses.insert(status, json!({"$ref": format!("#/components/responses/{name}")}));
     }
     Value::Object(responses)
 }
 
+/// Returns the name of a shared response; adds a number to `name` if another response has it.
+fn shared(name: &str, response: Value, all: &mut Map<String, Value>) -> String {
+    let names = std::iter::once(name.to_owned()).chain((2..).map(|number| format!("{name}.{number}")));
+    let mut free = names.skip_while(|name| all.get(name).is_some_and(|other| *other != response));
+    let name = free.next().expect("the names are endless");
+    all.insert(name.clone(), response);
+    name
+}
+
 /// The names of the codes by the status that they are answered with.
-fn failures(operation: &Operation) -> BTreeMap<String, Vec<&'static str>> {
+fn failure_codes(operation: &Operation) -> BTreeMap<String, Vec<&'static str>> {
     let own = operation.codes;
     let mut by_status = BTreeMap::<String, Vec<&'static str>>::new();
     for code in OF_ALL.iter().chain(own) {

@@ -53,6 +53,8 @@ async fn every_example_is_answered_as_it_is_documented() {
         let responses = entry["responses"].as_object().unwrap_or_else(|| panic!("{} is not there", route.id));
         let response = responses.get(&exact).or_else(|| responses.get(&range));
         let response = response.unwrap_or_else(|| panic!("{}: {exact} is not documented", route.id));
+        let shared = response["$ref"].as_str().and_then(|path| document.pointer(path.strip_prefix('#')?));
+        let response = shared.unwrap_or(response);
         let Some(content) = response["content"].as_object() else { continue };
         let kind = answer.header("content-type").unwrap().split(';').next().unwrap();
         let content = content.get(kind).unwrap_or_else(|| panic!("{}: {kind} is not documented", route.id));

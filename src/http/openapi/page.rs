@@ -70,7 +70,7 @@ pub(super) fn page(document: &Value) -> String {
     }
     html.push_str("</ul></nav>");
     for (method, path, entry) in all() {
-        section(&mut html, &method, path, entry);
+        section(&mut html, &method, path, entry, document);
     }
     html.push_str("<h2 id=\"types\">Types</h2>");
     for (name, schema) in entries(&document["components"]["schemas"]) {
@@ -85,7 +85,7 @@ pub(super) fn page(document: &Value) -> String {
     html
 }
 
-fn section(html: &mut String, method: &str, path: &str, entry: &Value) {
+fn section(html: &mut String, method: &str, path: &str, entry: &Value, document: &Value) {
     let (id, path) = (text(&entry["operationId"]), escaped(path));
     let _ =
         write!(html, "<section id=\"{id}\"><h2><code>{method} {path}</code></h2><p>{}</p>", text(&entry["summary"]));
@@ -100,6 +100,8 @@ fn section(html: &mut String, method: &str, path: &str, entry: &Value) {
     type_of(html, "Body", &body["schema"]);
     example(html, "Request", body.get("example"));
     for (status, response) in entries(&entry["responses"]) {
+        let shared = component(response).map(|name| &document["components"]["responses"][name]);
+        let response = shared.unwrap_or(response);
         let _ = write!(html, "<h3>{}</h3><p>{}</p>", escaped(status), text(&response["description"]));
         for (kind, content) in entries(&response["content"]) {
             if kind == "application/json" {

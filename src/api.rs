@@ -7,14 +7,18 @@
 pub mod actions;
 pub mod browser;
 pub mod browser_request;
+pub mod claude;
+pub mod codex;
 pub mod envelope;
 pub mod events;
 pub mod fields;
+pub mod host;
 pub mod paging;
 pub mod policy;
 pub mod records;
 pub mod request_error_code;
 pub mod service;
+pub mod status;
 pub mod unconverted;
 
 /// An example of an answer, as its schema shows it. `json` is checked by a test.

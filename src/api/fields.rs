@@ -39,3 +39,17 @@ macro_rules! request_fields {
     };
 }
 pub(crate) use request_fields;
+
+/// Returns a name in camelCase, as the readers of bodies take it.
+pub(crate) fn camel_case(name: &str) -> String {
+    let mut upper = false;
+    let mut text = String::new();
+    for c in name.chars() {
+        if c == '_' {
+            upper = true;
+        } else {
+            text.push(if std::mem::take(&mut upper) { c.to_ascii_uppercase() } else { c });
+        }
+    }
+    text
+}

@@ -22,19 +22,13 @@ type Object = Map<String, Value>;
 loose_answer! { SystemState {
     mode: String, active_runs: i64, queued_tasks: i64, in_flight_requests: usize, leader: bool, node: Object,
 } }
-loose_answer! { ServiceStatus {
-    mode: String, version: String, uptime_ms: u64, active_runs: Option<i64>, queued_tasks: Option<i64>,
-    in_flight_requests: usize, bridge: Object, store: Object, instructions: Object, policy: Object,
-} }
 loose_answer! { ServiceDescription {
     name: String, version: String, auth: Object, browser: Object, system: Object, notes: Vec<String>,
 } }
-loose_answer! { ControllerList { controllers: Vec<Value>, count: usize, } }
 loose_answer! { TaskList { tasks: Vec<Value>, count: usize, } or next_before: i64, }
 loose_answer! { TaskDetails { task_id: String, status: String, } }
 loose_answer! { TaskLogList { logs: Vec<Value>, count: usize, } or next_before: i64, }
 loose_answer! { RunList { runs: Vec<Value>, count: usize, } or next_before: i64, }
-loose_answer! { HostOperation { operation: String, input: Object, ok: bool, } or result: Value, error: Object, }
 loose_answer! { InstructionSubmission {
     batch_id: Option<String>, status: String, blocks: Vec<Value>, instructions: Vec<Value>, duplicates: Vec<Value>,
     executions: Vec<Value>,
@@ -48,10 +42,6 @@ loose_answer! { Pairing {
 loose_answer! { SessionStart { expires_at: i64, } }
 loose_answer! { SessionEnd { ended: bool, } }
 loose_answer! { SessionCode { code: String, expires_at: i64, } }
-loose_answer! { ClaudeConversation {
-    conversation: Object, messages: Vec<Value>, organization: Object, page: Object, platform: String, proxy: Object,
-    raw: Value,
-} }
 loose_answer! { MessageList { messages: Vec<Value>, count: usize, } or next_before: i64, }
 loose_answer! { RequestList { requests: Vec<Value>, count: usize, } or next_before: i64, }
 loose_answer! { RequestDetails { request_id: String, platform: String, phase: String, outcome: Option<String>, } }
@@ -62,13 +52,6 @@ request_fields! {
     ModeChangeRequest { required {} optional {
         /// Reason; at most 500 characters.
         reason: String,
-    } }
-}
-request_fields! {
-    /// Part of the list of controllers.
-    ControllerListParameters { required {} optional {
-        /// Most entries.
-        limit: usize,
     } }
 }
 request_fields! {
@@ -112,83 +95,6 @@ request_fields! {
         limit: usize,
         /// The `next_before` of an earlier answer.
         before: i64,
-    } }
-}
-request_fields! {
-    /// A new session of codexd.
-    CodexSessionRequest { required {} optional {
-        /// Whatever codexd takes.
-        input: Value,
-    } }
-}
-request_fields! {
-    /// A session of codexd.
-    CodexSessionParameters { required {
-        /// Id of the session.
-        id: String,
-    } optional {} }
-}
-request_fields! {
-    /// A turn of codexd.
-    CodexTurnRequest { required {} optional {
-        /// Id of the session.
-        session_id: Value,
-        /// Whatever codexd takes.
-        input: Value,
-    } }
-}
-request_fields! {
-    /// A command to be run.
-    ExecRequest { required {
-        /// A line for `/bin/sh`, or an array: a program and its arguments.
-        command: Value,
-    } optional {
-        /// Where relative paths begin.
-        cwd: String,
-        /// Variables beside the usual ones.
-        env: Object,
-        /// What it reads.
-        stdin: String,
-        /// How long it may take.
-        timeout_ms: u64,
-        /// How much of its output is kept.
-        max_output_bytes: u64,
-    } }
-}
-request_fields! {
-    /// A file to be read.
-    FileReadRequest { required {
-        /// Path of the file.
-        path: String,
-    } optional {
-        /// Where relative paths begin.
-        cwd: String,
-        /// How content is written: `utf8` or `base64`.
-        encoding: String,
-        /// The first byte.
-        offset: u64,
-        /// Most bytes.
-        max_bytes: u64,
-    } }
-}
-request_fields! {
-    /// A file to be written.
-    FileWriteRequest { required {
-        /// Path of the file.
-        path: String,
-        /// What it is to hold.
-        content: String,
-    } optional {
-        /// Where relative paths begin.
-        cwd: String,
-        /// How content is written: `utf8` or `base64`.
-        encoding: String,
-        /// Whether one that is there is replaced.
-        overwrite: bool,
-        /// Whether folders are made.
-        create_parents: bool,
-        /// Octal digits.
-        mode: String,
     } }
 }
 request_fields! {
@@ -264,19 +170,6 @@ request_fields! {
         /// 64 hexadecimal digits in lower case, drawn at random; the session's cookie then counts only together with the
         /// header `x-baa-session-key` that shows them.
         key: String,
-    } }
-}
-request_fields! {
-    /// Which conversation of Claude is read.
-    ClaudeConversationParameters { required {} optional {
-        /// Client that reads it.
-        client_id | "clientId": String,
-        /// Organization.
-        organization_id | "organizationId": String,
-        /// Conversation.
-        conversation_id | "conversationId": String,
-        /// Milliseconds that it may take.
-        timeout_ms | "timeoutMs": u64,
     } }
 }
 request_fields! {

@@ -27,7 +27,9 @@ pub(super) use runner::{CommandJob, CommandRunner, StopSignals};
 pub use supervisor::supervise;
 
 use super::{outcome::OperationRefusal, settings::HostOpsSettings};
+pub use crate::api::host::ExecCommand;
 use crate::clock::WallMs;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{collections::BTreeMap, time::Duration};
@@ -60,16 +62,6 @@ pub struct ExecInput {
     pub timeout_ms: u64,
     /// Bytes kept of stdout and of stderr.
     pub max_output_bytes: u64,
-}
-
-/// A shell command line or a program with arguments.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum ExecCommand {
-    /// A script for `/bin/sh -c`.
-    Shell(String),
-    /// A program and its arguments, run directly.
-    Argv(Vec<String>),
 }
 
 impl ExecInput {
@@ -130,7 +122,7 @@ impl<'a> From<&'a ExecInput> for EchoedExec<'a> {
 }
 
 /// The result of a command that ran.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ExecResult {
     /// The beginning of stdout, with U+FFFD in place of invalid UTF-8.
     pub stdout: String,

@@ -19,9 +19,11 @@ pub(super) use protected::ProtectedFiles;
 pub(super) use resolve::PathBounds;
 
 use super::outcome::{OperationError, OperationErrorCode};
+pub use crate::api::host::FileEncoding;
 use crate::clock::WallMs;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use rustix::io::Errno;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -80,17 +82,6 @@ impl FileWriteInput {
     }
 }
 
-/// How file bytes are written as JSON text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FileEncoding {
-    /// UTF-8.
-    #[default]
-    Utf8,
-    /// Base64 with padding.
-    Base64,
-}
-
 impl FileEncoding {
     /// Decodes a text; `None` when it is not valid.
     pub(super) fn decode(self, text: &str) -> Option<Vec<u8>> {
@@ -110,7 +101,7 @@ impl FileEncoding {
 }
 
 /// The result of `files/read`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FileReadResult {
     /// The canonical path.
     pub path: String,
@@ -127,7 +118,7 @@ pub struct FileReadResult {
 }
 
 /// The result of `files/write`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FileWriteResult {
     /// The canonical path.
     pub path: String,

@@ -1,10 +1,11 @@
 //! The outcome of a host operation, from which answers and records are made.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
 /// The outcome of an operation that was not refused.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct OperationOutcome<R> {
     /// `exec`, `files/read` or `files/write`.
     pub operation: &'static str,
@@ -18,7 +19,7 @@ pub struct OperationOutcome<R> {
 }
 
 /// The result or the error of an operation.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OperationEnd<R> {
     /// The operation ran.
@@ -46,7 +47,7 @@ impl<R> OperationOutcome<R> {
 }
 
 /// Why an operation had no effect.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct OperationError {
     /// The machine-readable code.
     pub code: OperationErrorCode,
@@ -61,7 +62,7 @@ impl OperationError {
 }
 
 /// The code of an [`OperationError`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OperationErrorCode {
     /// The command could not be started.

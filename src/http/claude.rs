@@ -12,14 +12,15 @@ use super::{
 use crate::{
     api::{
         actions::ClaudeOpened,
-        browser::{BridgeView, ClientView, CredentialEntry, HookEntry},
+        browser::BridgeView,
+        claude::{ClaudeConversation, ClaudeConversationParameters, ClaudeExchange, ClaudePage},
     },
     ids::{ClientId, RequestId},
-    platforms::plan::{Conversation, Organization, RequestPlan, Transcript, TranscriptMessage},
+    platforms::plan::{RequestPlan, Transcript},
     relay::{self, CompletedRequest, RelayRequest, RequestError, RequestFailure, RequestWork, ResponseMode},
-    wire::{ActionKind, RawJson, ShellRuntime},
+    wire::ActionKind,
 };
-use serde::Serialize;
+use std::borrow::Cow;
 
 const PLATFORM: &str = "claude";
 /// The reason of a reload that gives none.
@@ -47,41 +48,15 @@ pub(super) async fn send(call: ApiCall) -> Result<ApiReply, ApiError> {
     browser::relay(call, Some(Preset { platform: PLATFORM, method: "POST" })).await
 }
 
-/// The client that performed the request.
-#[derive(Serialize)]
-struct PageView<'a> {
-    client_id: &'a ClientId,
-    credentials: Option<&'a CredentialEntry>,
-    request_hooks: Option<&'a HookEntry>,
-    shell_runtime: Option<&'a ShellRuntime>,
-}
-
-#[derive(Serialize)]
-struct ProxyView<'a> {
-    path: &'a str,
-    request_id: &'a RequestId,
-    status: u16,
-}
-
-#[derive(Serialize)]
-struct CurrentConversation<'a> {
-    conversation: &'a Conversation,
-    messages: &'a [TranscriptMessage],
-    organization: &'a Organization,
-    page: PageView<'a>,
-    platform: &'a str,
-    proxy: ProxyView<'a>,
-    raw: &'a RawJson,
-}
-
 /// `GET /v1/browser/claude/current`: reads the current conversation, or the requested one.
 pub(super) async fn current(call: ApiCall) -> Result<ApiReply, ApiError> {
     let id = RequestId::generate();
     let platform = fields::registered(PLATFORM, &call.core.registry)?.name.clone();
-    let client_id = call.query(&["client_id", "clientId"]).map(|id| fields::client(&id)).transpose()?;
+    let client_id = call.query(ClaudeConversationParameters::client_id()).map(|id| fields::client(&id)).transpose()?;
     let asked = fields::asked(|names| {
-        let camel = if names[0] == "organization_id" { "organizationId" } else { "conversationId" };
-        Ok(call.query(&[names[0], camel]))
+        let organization = ClaudeConversationParameters::organization_id();
+        let is_organization = names[0] == organization[0];
+        Ok(call.query(if is_organization { organization } else { ClaudeConversationParameters::conversation_id() }))
     })?;
     let request = RelayRequest {
         id: id.clone(),
@@ -90,7 +65,7 @@ pub(super) async fn current(call: ApiCall) -> Result<ApiReply, ApiError> {
         mode: ResponseMode::Buffered,
         work: RequestWork::Plan(RequestPlan::ClaudeCurrent { asked }),
         call: relay::UpstreamCall { method: "GET".into(), ..relay::UpstreamCall::default() },
-        timeout: fields::timeout_of(call.query(&["timeout_ms", "timeoutMs"]).as_deref())?,
+        timeout: fields::timeout_of(call.query(ClaudeConversationParameters::timeout_ms()).as_deref())?,
     };
     let taken = call.core.relay.buffered(request).map_err(|refused| error::of_refused(refused, id.as_str()))?;
     let (answer, caller) = stream_response::buffered_response(taken, &call.grant).await;
@@ -108,13 +83,17 @@ pub(super) async fn current(call: ApiCall) -> Result<ApiReply, ApiError> {
         None => return Err(failed(&failure_of(RequestError::Internal, &delivered))),
     };
     let bridge = call.core.bridge.view(false).await;
-    let shown = CurrentConversation {
-        conversation: &transcript.conversation,
-        messages: &transcript.messages,
-        organization: &organization,
-        page: page_view(&bridge, &delivered.client_id),
-        platform: PLATFORM,
-        proxy: ProxyView { path: &delivered.call.path, request_id: &delivered.request_id, status: delivered.status },
+    let shown = ClaudeConversation {
+        conversation: Cow::Borrowed(&transcript.conversation),
+        messages: Cow::Borrowed(&transcript.messages),
+        organization: Cow::Borrowed(&organization),
+        page: claude_page(&bridge, &delivered.client_id),
+        platform: PLATFORM.into(),
+        proxy: ClaudeExchange {
+            path: delivered.call.path.as_str().into(),
+            request_id: Cow::Borrowed(&delivered.request_id),
+            status: delivered.status,
+        },
         raw: &delivered.response,
     };
     let reply = call.success(&shown);
@@ -126,13 +105,13 @@ fn failure_of(cause: RequestError, delivered: &CompletedRequest) -> RequestFailu
     RequestFailure { cause, client_id: Some(delivered.client_id.clone()), connection_id: None }
 }
 
-fn page_view<'a>(bridge: &'a BridgeView, client_id: &'a ClientId) -> PageView<'a> {
-    let client: Option<&ClientView> = bridge.clients.iter().find(|client| client.client_id == *client_id);
+fn claude_page<'a>(bridge: &'a BridgeView, client_id: &'a ClientId) -> ClaudePage<'a> {
+    let client = bridge.clients.iter().find(|client| client.client_id == *client_id);
     let session = client.map(|client| &client.session);
-    PageView {
-        client_id,
-        credentials: session.and_then(|session| session.newest_credentials(PLATFORM)),
-        request_hooks: session.and_then(|session| session.newest_hooks(PLATFORM)),
-        shell_runtime: session.and_then(|session| session.tab(PLATFORM)),
+    ClaudePage {
+        client_id: Cow::Borrowed(client_id),
+        credentials: session.and_then(|session| session.newest_credentials(PLATFORM)).map(Cow::Borrowed),
+        request_hooks: session.and_then(|session| session.newest_hooks(PLATFORM)).map(Cow::Borrowed),
+        shell_runtime: session.and_then(|session| session.tab(PLATFORM)).map(Cow::Borrowed),
     }
 }

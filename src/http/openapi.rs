@@ -11,8 +11,6 @@ mod schemas;
 mod tests;
 
 pub(super) use page::{show as show_page, style};
-#[cfg(test)]
-pub(super) use schemas::camel_case;
 pub(super) use schemas::{DescriptionFiller, SchemaCollector};
 
 use super::{

@@ -31,12 +31,17 @@ use crate::{
             BrowserRequest, BrowserRequestParameters, BrowserResponse, BrowserStreamEvent, CancelRequest,
             CancelResponse, ClaudeRequest,
         },
+        claude::{ClaudeConversation, ClaudeConversationParameters},
+        codex::{CodexRequest, CodexSessionParameters},
         events::DaemonEvent,
+        host::{ExecRequest, FileReadRequest, FileWriteRequest},
         policy::{ExplainParameters, ExplainedRequest, PolicyResetRequest, PolicyResetResult},
         service::{ProbeAnswer, ProgramVersion, StatusPageParameters},
+        status::{ControllerList, ControllerListParameters, ServiceStatus},
         unconverted::*,
     },
     bridge::WS_PATH,
+    host::{ExecResult, FileReadResult, FileWriteResult, OperationOutcome},
 };
 use actix_web::{HttpRequest, HttpResponse, guard, http::Method, web};
 use futures_util::future::LocalBoxFuture;
@@ -189,7 +194,7 @@ routes! {
         "Sends a request to Claude." => "/v1/browser/request";
     "browser.claude.current" GET "/v1/browser/claude/current" [Local, Read, Business, Always]
         plain(), claude::current,
-        answers::<ClaudeConversation>()
+        answers::<ClaudeConversation<'static>>()
             .parameters::<ClaudeConversationParameters>()
             .fails(operation::BROWSER_REQUEST),
         "Reads the conversation that is current in Claude.";
@@ -263,7 +268,7 @@ routes! {
         "Lists the runs of tasks, newest first.";
     "controllers.list" GET "/v1/controllers" [Local, Read, Both, Always]
         plain(), system::controllers,
-        answers::<ControllerList>().parameters::<ControllerListParameters>(),
+        answers::<ControllerList<'static>>().parameters::<ControllerListParameters>(),
         "Shows this node.";
     "codex.status" GET "/v1/codex" [Token, Read, Business, Always]
         plain(), codex::status,
@@ -275,7 +280,7 @@ routes! {
         "Passes on to codexd: its sessions.";
     "codex.sessions.create" POST "/v1/codex/sessions" [Token, Write, Business, Always]
         body("{}"), codex::create,
-        passes_on().body::<CodexSessionRequest>().fails(operation::CODEXD),
+        passes_on().body::<CodexRequest>().fails(operation::CODEXD),
         "Passes on to codexd: a new session.";
     "codex.sessions.read" GET "/v1/codex/sessions/{id}" [Token, Read, Business, Always]
         at("/v1/codex/sessions/session-1"), codex::read,
@@ -283,11 +288,11 @@ routes! {
         "Passes on to codexd: one session.";
     "codex.turn" POST "/v1/codex/turn" [Token, Write, Business, Always]
         body(r#"{"session_id":"session-1","input":"Hello"}"#), codex::turn,
-        passes_on().body::<CodexTurnRequest>().fails(operation::CODEXD),
+        passes_on().body::<CodexRequest>().fails(operation::CODEXD),
         "Passes on to codexd: a turn.";
     "host.exec" POST "/v1/exec" [Token, Write, Control, HostOps]
         body(r#"{"command":"uname -a","timeout_ms":5000}"#), host::exec,
-        answers::<HostOperation>().body::<ExecRequest>().fails(&[
+        answers::<OperationOutcome<ExecResult>>().body::<ExecRequest>().fails(&[
             Code::RootRefused,
             Code::SandboxUnavailable,
             Code::StoreUnavailable,
@@ -295,11 +300,11 @@ routes! {
         "Runs a command on this machine and answers with its output; nothing that it started outlives the call.";
     "host.files.read" POST "/v1/files/read" [Token, Read, Control, HostOps]
         body(r#"{"path":"/etc/hostname"}"#), host::files_read,
-        answers::<HostOperation>().body::<FileReadRequest>().fails(operation::HOST_FILE),
+        answers::<OperationOutcome<FileReadResult>>().body::<FileReadRequest>().fails(operation::HOST_FILE),
         "Reads a file of this machine.";
     "host.files.write" POST "/v1/files/write" [Token, Write, Control, HostOps]
         body(r#"{"path":"/tmp/note.txt","content":"Hello","overwrite":true}"#), host::files_write,
-        answers::<HostOperation>().body::<FileWriteRequest>().fails(operation::HOST_FILE),
+        answers::<OperationOutcome<FileWriteResult>>().body::<FileWriteRequest>().fails(operation::HOST_FILE),
         "Writes a file of this machine, all of it or nothing.";
     "instructions.submit" POST "/v1/instructions/messages" [Token, Write, Control, Always]
         body(r#"{"platform":"claude","conversation_id":"c-1","assistant_message_id":"m-1","text":"```baa\n@conductor::status\n```","dry_run":true}"#),

@@ -1,43 +1,12 @@
 //! `GET /v1/status`: the state of the daemon in numbers; cheap enough for frequent polling.
 
 use super::{ServerCore, endpoint::ApiCall, error::ApiError, reply::ApiReply};
-use crate::{bridge::BridgeStatus, ids::ClientId, mode::Mode, policy::PolicySummary, store::tasks};
+use crate::{
+    api::status::{BridgeSummary, InstructionsSummary, ServiceStatus, StoreSummary},
+    bridge::BridgeStatus,
+    store::tasks,
+};
 use serde::Serialize;
-
-/// The state of the daemon.
-#[derive(Serialize)]
-pub(super) struct DaemonStatus {
-    mode: Mode,
-    version: &'static str,
-    uptime_ms: u64,
-    /// `null` if the store cannot be read.
-    active_runs: Option<i64>,
-    queued_tasks: Option<i64>,
-    in_flight_requests: usize,
-    bridge: BridgeSummary,
-    store: StoreSummary,
-    instructions: InstructionsSummary,
-    policy: PolicySummary,
-}
-
-/// `off`: the record of executed instructions was lost, and an operator has to enable them.
-#[derive(Serialize)]
-struct InstructionsSummary {
-    status: &'static str,
-}
-
-#[derive(Serialize)]
-struct BridgeSummary {
-    status: BridgeStatus,
-    client_count: usize,
-    active_client_id: Option<ClientId>,
-}
-
-#[derive(Serialize)]
-struct StoreSummary {
-    status: &'static str,
-    faults: Vec<String>,
-}
 
 /// `GET /v1/status`. Responds even if the store fails.
 pub(super) async fn show(call: ApiCall) -> Result<ApiReply, ApiError> {
@@ -48,7 +17,7 @@ pub(super) async fn show(call: ApiCall) -> Result<ApiReply, ApiError> {
 #[derive(Serialize)]
 struct LegacyStatus {
     #[serde(flatten)]
-    status: DaemonStatus,
+    status: ServiceStatus,
     #[serde(rename = "activeRuns")]
     active_runs: Option<i64>,
     #[serde(rename = "queuedTasks")]
@@ -63,20 +32,20 @@ pub(super) async fn show_legacy(call: ApiCall) -> Result<ApiReply, ApiError> {
 }
 
 /// Reads the current status.
-pub(super) async fn read(core: &ServerCore) -> DaemonStatus {
+pub(super) async fn read(core: &ServerCore) -> ServiceStatus {
     let faults = core.store_faults().await;
     let work = core.store.read_now(tasks::work).await.ok();
     let (client_count, active_client_id) = core.bridge.count();
-    DaemonStatus {
+    ServiceStatus {
         mode: core.system.mode(),
-        version: crate::VERSION,
+        version: crate::VERSION.into(),
         uptime_ms: u64::try_from(core.started_at.elapsed().as_millis()).unwrap_or(u64::MAX),
         active_runs: work.map(|work| work.active_runs),
         queued_tasks: work.map(|work| work.queued_tasks),
         in_flight_requests: core.relay.live_count(),
         bridge: BridgeSummary { status: BridgeStatus::of(client_count), client_count, active_client_id },
-        store: StoreSummary { status: if faults.is_empty() { "ok" } else { "unavailable" }, faults },
-        instructions: InstructionsSummary { status: if core.instructions.is_enabled() { "on" } else { "off" } },
+        store: StoreSummary { status: if faults.is_empty() { "ok" } else { "unavailable" }.into(), faults },
+        instructions: InstructionsSummary { status: if core.instructions.is_enabled() { "on" } else { "off" }.into() },
         policy: core.policy.summary().await,
     }
 }

@@ -7,7 +7,7 @@ use super::{
     reply::ApiReply,
 };
 use crate::{
-    clock::WallMs,
+    api::status::{Controller, ControllerList},
     mode::{Mode, SystemView},
     store::tasks::{self, WorkCounts},
     system::settings::NodeSettings,
@@ -70,39 +70,20 @@ fn state_reply(call: &ApiCall, system: SystemView, work: WorkCounts) -> ApiReply
     call.success(&SystemStateView { system, work, in_flight_requests, leader, node: core.system.node() })
 }
 
-#[derive(Serialize)]
-struct ControllerList<'a> {
-    controllers: [ControllerView<'a>; 1],
-    #[serde(flatten)]
-    page_info: PageInfo,
-}
-
-#[derive(Serialize)]
-struct ControllerView<'a> {
-    controller_id: &'a str,
-    host: &'a str,
-    role: &'a str,
-    version: &'static str,
-    status: &'static str,
-    started_at: WallMs,
-    last_heartbeat_at: WallMs,
-    is_leader: bool,
-}
-
 /// `GET /v1/controllers`: this node only.
 pub(super) async fn controllers(call: ApiCall) -> Result<ApiReply, ApiError> {
     CONTROLLERS_LIMIT.requested(&call)?;
     let (system, identity) = (&call.core.system, call.core.bridge.identity());
     let NodeSettings { id, host, role } = system.node();
-    let this = ControllerView {
-        controller_id: id,
-        host,
-        role,
-        version: crate::VERSION,
-        status: "active",
+    let this = Controller {
+        controller_id: id.into(),
+        host: host.into(),
+        role: role.into(),
+        version: crate::VERSION.into(),
+        status: "active".into(),
         started_at: identity.started_at,
         last_heartbeat_at: system.now_ms(),
         is_leader: true,
     };
-    Ok(call.success(&ControllerList { controllers: [this], page_info: PageInfo { count: 1, next_before: None } }))
+    Ok(call.success(&ControllerList { controllers: vec![this], page_info: PageInfo { count: 1, next_before: None } }))
 }

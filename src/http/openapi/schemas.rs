@@ -1,7 +1,9 @@
 //! The schemas of the types of `crate::api`, as components of the document.
 
 use crate::{
+    api::fields::camel_case,
     bridge::BridgeSettings,
+    host,
     http::{
         fields::TIMEOUT_MS_MAX,
         operation::{FieldsSchema, MakeSchema},
@@ -27,6 +29,12 @@ impl DescriptionFiller {
     pub(in crate::http) fn new(bridge: &BridgeSettings) -> Self {
         DescriptionFiller(vec![
             ("{NAME_CHARS_MAX}", NAME_CHARS_MAX.to_string()),
+            ("{host.OUTPUT_BYTES_DEFAULT}", host::OUTPUT_BYTES_DEFAULT.to_string()),
+            ("{host.OUTPUT_BYTES_MAX}", host::OUTPUT_BYTES_MAX.to_string()),
+            ("{host.READ_BYTES_DEFAULT}", host::READ_BYTES_DEFAULT.to_string()),
+            ("{host.READ_BYTES_MAX}", host::READ_BYTES_MAX.to_string()),
+            ("{host.TIMEOUT_MS_DEFAULT}", host::TIMEOUT_MS_DEFAULT.to_string()),
+            ("{host.TIMEOUT_MS_MAX}", host::TIMEOUT_MS_MAX.to_string()),
             ("{TIMEOUT_MS_MAX}", TIMEOUT_MS_MAX.to_string()),
             ("{bridge.action_timeout_ms}", bridge.action_timeout_ms.to_string()),
             ("{bridge.cancel_grace_ms}", bridge.cancel_grace_ms.to_string()),
@@ -137,18 +145,4 @@ impl SchemaCollector {
         components.append(&mut self.components);
         components
     }
-}
-
-/// A name in camelCase, as the readers of bodies take it.
-pub(in crate::http) fn camel_case(name: &str) -> String {
-    let mut upper = false;
-    let mut text = String::new();
-    for c in name.chars() {
-        if c == '_' {
-            upper = true;
-        } else {
-            text.push(if std::mem::take(&mut upper) { c.to_ascii_uppercase() } else { c });
-        }
-    }
-    text
 }

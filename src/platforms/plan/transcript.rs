@@ -6,6 +6,7 @@ use crate::{
     platforms::{joined_text::JoinedText, json},
     wire::{JsonObject, RawJson},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::{borrow::Cow, collections::HashSet};
 
@@ -22,7 +23,7 @@ pub struct Transcript {
 }
 
 /// One message of the user or of the assistant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct TranscriptMessage {
     /// Id of the message in the app.
     pub id: Option<String>,
@@ -35,7 +36,7 @@ pub struct TranscriptMessage {
 }
 
 /// Author of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageRole {
     /// The user, called `human` by Claude.

@@ -5,13 +5,13 @@ use crate::{
     api::{
         actions::ActionRequest,
         browser_request::{BrowserRequest, CancelRequest},
-        fields::RequestFields,
+        fields::{RequestFields, camel_case},
         policy::PolicyResetRequest,
     },
     bridge::BridgeSettings,
     config::Config,
     http::{
-        describe::tests::Daemon, error::ApiError, fields, openapi::camel_case, routes::ROUTES, settings::LocalTrust,
+        describe::tests::Daemon, error::ApiError, fields, routes::ROUTES, settings::LocalTrust,
     },
 };
 use serde_json::{Value, json};

@@ -214,7 +214,7 @@ impl PolicyTarget {
             circuit_retry_at: health.retry_at().map(wall),
             last_error: health.last_error.clone(),
         };
-        changed.publish(&self.parts().events);
+        self.parts().events.publish("policy", changed);
     }
 
     /// Arms the timer. A timer that is due earlier stays and re-arms itself.

@@ -16,7 +16,7 @@ use crate::{
     policy::settings::{
         Backoff, CircuitBreaker, Concurrency, Jitter, PolicySettings, RateLimit, StaleLease, Stream, Waiter,
     },
-    store::settings::StoreSettings,
+    store::settings::{LoginStateSettings, StoreSettings},
     system::settings::NodeSettings,
     telemetry::settings::LogSettings,
     testing::generated::{hold, with_parts},

@@ -4,7 +4,9 @@
 use super::*;
 use crate::http::routes::ROUTES;
 use crate::{
+    api::request_error_code::RequestErrorCode,
     config::Config,
+    telemetry::metrics::{FAMILIES, MetricDescription},
     testing::generated::{hold, with_parts},
 };
 use serde_json::Value;
@@ -53,6 +55,24 @@ fn error_codes() -> String {
         let (name, status) = code.entry();
         let name = if *code == Code::TemplateUnavailable { format!("<platform>_{name}") } else { name.to_owned() };
         let _ = writeln!(table, "| `{name}` | {status} | {} |", code.meaning());
+    }
+    table
+}
+
+fn request_error_codes() -> String {
+    let mut table = "| code | meaning |\n| --- | --- |\n".to_owned();
+    for code in RequestErrorCode::ALL {
+        let platform = if code == RequestErrorCode::TemplateUnavailable { "<platform>_" } else { "" };
+        let _ = writeln!(table, "| `{platform}{}` | {} |", code.name(), code.meaning());
+    }
+    table
+}
+
+fn metrics() -> String {
+    let mut table = "| metric | type | labels | meaning |\n| --- | --- | --- | --- |\n".to_owned();
+    for MetricDescription { name, kind, labels, meaning } in FAMILIES {
+        let labels: Vec<_> = labels.iter().map(|label| format!("`{label}`")).collect();
+        let _ = writeln!(table, "| `{name}` | {kind} | {} | {meaning} |", labels.join(", "));
     }
     table
 }

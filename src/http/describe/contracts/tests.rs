@@ -10,9 +10,7 @@ use crate::{
     },
     bridge::BridgeSettings,
     config::Config,
-    http::{
-        describe::tests::Daemon, error::ApiError, fields, routes::ROUTES, settings::LocalTrust,
-    },
+    http::{describe::tests::Daemon, error::ApiError, fields, routes::ROUTES, settings::LocalTrust},
 };
 use serde_json::{Value, json};
 use std::{

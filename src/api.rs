@@ -14,6 +14,7 @@ pub mod events;
 pub mod fields;
 pub mod host;
 pub mod paging;
+pub mod pairings;
 pub mod policy;
 pub mod records;
 pub mod request_error_code;

@@ -29,7 +29,7 @@ pub use final_messages::{FinalMessageSink, ReceivedFinalMessage};
 pub use frame_guard::{FrameGuard, MessageRate};
 pub use hub::{BridgeHub, BridgeParts, ConnectedClient};
 pub use meter::SocketMeter;
-pub use pairing::{PairingDecision, PairingError, PairingStatus, PairingView, Pairings};
+pub use pairing::{Pairing, PairingDecision, PairingError, PairingStatus, Pairings};
 pub use settings::BridgeSettings;
 pub use view::{
     BridgeStatus, BridgeView, ClientView, CredentialEntry, DaemonIdentity, FinalMessageEntry, HookEntry, SessionView,

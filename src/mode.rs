@@ -37,7 +37,7 @@ impl Mode {
 }
 
 /// The mode and its last change; the `system` part of a snapshot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SystemView {
     /// Current mode.
     pub mode: Mode,

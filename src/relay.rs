@@ -15,10 +15,9 @@ mod request_events;
 mod request_state;
 mod stream;
 
-pub use crate::store::requests::RequestRow as JournalEntry;
 pub use exchange::CompletedRequest;
 pub use hub::{BufferedRequest, CallerGuard, RelayHub, RelayParts, RelayRefusal, Revoker, StreamedRequest};
-pub use journal::{JournalEntryView, JournalFilter, JournalPage, RequestJournal};
+pub use journal::{JournalEntry, JournalFilter, JournalPage, RequestJournal};
 pub use request::{CancelError, CancelResponse, RelayRequest, RequestWork, ResponseMode, UpstreamCall};
 pub use request_error::{RequestError, RequestFailure, UpstreamError};
 pub use stream::{StreamEnd, StreamItem, StreamProgress, StreamReader};

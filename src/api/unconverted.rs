@@ -19,9 +19,6 @@ macro_rules! loose_answer {
 
 type Object = Map<String, Value>;
 
-loose_answer! { SystemState {
-    mode: String, active_runs: i64, queued_tasks: i64, in_flight_requests: usize, leader: bool, node: Object,
-} }
 loose_answer! { ServiceDescription {
     name: String, version: String, auth: Object, browser: Object, system: Object, notes: Vec<String>,
 } }

@@ -12,7 +12,7 @@ mod state;
 mod tests;
 
 pub use decisions::PairingError;
-pub use state::{PairingDecision, PairingStatus, PairingView};
+pub use state::{Pairing, PairingDecision, PairingStatus};
 
 use super::{
     connection::{CloseUnauthorized, Connection, SocketPeer},
@@ -144,7 +144,7 @@ impl Pairings {
                 if let Some(view) = place.view() {
                     static WAITING_LOG: LogRateLimiter = LogRateLimiter::new();
                     if let Some(suppressed) = WAITING_LOG.admit() {
-                        let PairingView { client_id, origin, .. } = &view;
+                        let Pairing { client_id, origin, .. } = &view;
                         tracing::info!(client.id = %client_id, %origin, suppressed, "a client waits for pairing");
                     }
                     self.publish(view);
@@ -168,11 +168,11 @@ impl Pairings {
         self.shared.state.lock().has_waiting(client_id)
     }
 
-    fn publish(&self, view: PairingView) {
+    fn publish(&self, view: Pairing) {
         #[derive(Serialize)]
         struct PairingEvent {
             #[serde(flatten)]
-            view: PairingView,
+            view: Pairing,
             at: WallMs,
         }
         self.shared.events.publish("pairing", PairingEvent { view, at: self.shared.clock.now_ms() });
@@ -208,7 +208,7 @@ impl WaitingPlace {
         Ok(self.code())
     }
 
-    fn view(&self) -> Option<PairingView> {
+    fn view(&self) -> Option<Pairing> {
         let state = self.pairings.shared.state.lock();
         state.waiting_at(self.place).map(|waiting| waiting.view(PairingStatus::Waiting))
     }

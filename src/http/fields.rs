@@ -37,6 +37,8 @@ pub(super) const TIMEOUT_MS_MAX: u64 = 3_600_000;
 const USUAL_METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
 /// Most characters of a reason.
 const REASON_CHARS_MAX: usize = 1_024;
+/// Most characters of the reason for a decision or a change of mode, which is kept.
+const SHORT_REASON_CHARS_MAX: usize = 500;
 
 /// A cancel as it was asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -116,6 +118,15 @@ pub(super) fn reset(
     let fields = body::parse_object(text)?;
     let platform = fields.text(PolicyResetRequest::platform())?.map(|name| registered(&name, registry)).transpose()?;
     Ok((client_id(&fields, PolicyResetRequest::client_id())?, platform.map(|platform| platform.name.clone())))
+}
+
+/// Reads the reason for a decision or a change of mode.
+pub(super) fn short_reason(fields: &JsonObject<'_>, names: FieldNames) -> Result<Option<String>, FieldError> {
+    let reason = fields.text(names)?.map(Cow::into_owned);
+    if reason.as_ref().is_some_and(|reason| reason.chars().count() > SHORT_REASON_CHARS_MAX) {
+        return Err(FieldError::new(names[0], format!("must not be longer than {SHORT_REASON_CHARS_MAX} characters")));
+    }
+    Ok(reason)
 }
 
 fn reason(fields: &JsonObject<'_>, names: FieldNames) -> Result<Option<String>, FieldError> {

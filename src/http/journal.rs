@@ -3,33 +3,24 @@
 use super::{
     endpoint::ApiCall,
     error::ApiError,
-    paging::{PageInfo, PageLimit, before_cursor},
+    paging::{PageLimit, before_cursor},
     reply::ApiReply,
 };
-use crate::relay::{JournalEntryView, JournalFilter};
-use serde::Serialize;
+use crate::{api::journal::JournalParameters, relay::JournalFilter};
 
 const LIMIT: PageLimit = PageLimit { default: 20, max: 500 };
-
-#[derive(Serialize)]
-struct RequestList {
-    requests: Vec<JournalEntryView>,
-    #[serde(flatten)]
-    page_info: PageInfo,
-}
 
 /// `GET /v1/browser/requests`.
 pub(super) async fn list(call: ApiCall) -> Result<ApiReply, ApiError> {
     let (limit, before) = (LIMIT.requested(&call)?, before_cursor(&call)?);
-    let outcome = call.query(&["outcome"]);
+    let outcome = call.query(JournalParameters::outcome());
     if outcome.as_deref().is_some_and(|outcome| !matches!(outcome, "success" | "failure" | "cancelled")) {
         return Err(ApiError::field("outcome", "\"outcome\" must be success, failure or cancelled."));
     }
-    let platform = call.query(&["platform"]);
-    let filter = JournalFilter { platform, client_id: call.query(&["client_id", "clientId"]), outcome, before, limit };
-    let page = call.core.relay.page(filter).await?;
-    let page_info = PageInfo { count: page.entries.len(), next_before: page.next_before };
-    Ok(call.success(&RequestList { requests: page.entries, page_info }))
+    let platform = call.query(JournalParameters::platform());
+    let client_id = call.query(JournalParameters::client_id());
+    let filter = JournalFilter { platform, client_id, outcome, before, limit };
+    Ok(call.success(&call.core.relay.page(filter).await?))
 }
 
 /// `GET /v1/browser/requests/{request_id}`.

@@ -7,17 +7,11 @@ use super::{
     reply::ApiReply,
 };
 use crate::{
-    bridge::{PairingDecision, PairingError, PairingView},
+    api::pairings::{PairingDecisionRequest, PairingList},
+    bridge::{PairingDecision, PairingError},
     ids::ClientId,
     wire::FieldError,
 };
-use serde::Serialize;
-
-#[derive(Serialize)]
-struct PairingList {
-    pairings: Vec<PairingView>,
-    count: usize,
-}
 
 /// `GET /v1/browser/pairings`: latest request first; without codes and secrets.
 pub(super) async fn list(call: ApiCall) -> Result<ApiReply, ApiError> {
@@ -44,8 +38,10 @@ fn client_id(call: &ApiCall) -> Result<ClientId, ApiError> {
 
 fn decision(text: &str) -> Result<PairingDecision, ApiError> {
     let fields = body::parse_object(text)?;
-    match &*fields.required_text(&["decision"])? {
-        "approve" => Ok(PairingDecision::Approve { code: fields.required_text(&["code"])?.into_owned() }),
+    match &*fields.required_text(PairingDecisionRequest::decision())? {
+        "approve" => {
+            Ok(PairingDecision::Approve { code: fields.required_text(PairingDecisionRequest::code())?.into_owned() })
+        }
         "reject" => Ok(PairingDecision::Reject),
         _ => Err(FieldError::new("decision", "must be approve or reject").into()),
     }

@@ -146,7 +146,7 @@ routes! {
         "Logs the status page out.";
     "session.codes" POST "/v1/session/codes" [Token, Write, Neither, Always]
         plain(), session::issue,
-        answers::<SessionCode>(),
+        answers::<SessionCode<'static>>(),
         "Gives a code by which the status page logs in once.";
     "browser.status" GET "/v1/browser" [Local, Read, Both, Always]
         plain(), browser_status::show,
@@ -228,27 +228,27 @@ routes! {
         "Tells what happens, as it happens, as an event stream.";
     "browser.requests" GET "/v1/browser/requests" [Local, Read, Both, Always]
         at("/v1/browser/requests?limit=5"), journal::list,
-        answers::<RequestList>().parameters::<RequestListParameters>().fails(operation::STORE),
+        answers::<JournalPage>().parameters::<JournalParameters>().fails(operation::STORE),
         "Lists requests, newest first.";
     "browser.requests.one" GET "/v1/browser/requests/{request_id}" [Local, Read, Both, Always]
         at("/v1/browser/requests/my-request-1"), journal::one,
-        answers::<RequestDetails>().parameters::<RequestParameters>().fails(operation::RECORD),
+        answers::<JournalEntry>().parameters::<JournalEntryParameters>().fails(operation::RECORD),
         "Shows one request.";
     "system.state" GET "/v1/system/state" [Local, Read, Both, Always]
         plain(), system::state,
-        answers::<SystemState>().fails(operation::STORE),
+        answers::<SystemState<'static>>().fails(operation::STORE),
         "Shows the mode of the system.";
     "system.pause" POST "/v1/system/pause" [Local, Write, Control, Always]
         body(r#"{"reason":"lunch"}"#), system::pause,
-        answers::<SystemState>().body::<ModeChangeRequest>().fails(operation::STORE),
+        answers::<SystemState<'static>>().body::<ModeChangeRequest>().fails(operation::STORE),
         "Lets live instructions wait.";
     "system.drain" POST "/v1/system/drain" [Local, Write, Control, Always]
         body(r#"{"reason":"update"}"#), system::drain,
-        answers::<SystemState>().body::<ModeChangeRequest>().fails(operation::STORE),
+        answers::<SystemState<'static>>().body::<ModeChangeRequest>().fails(operation::STORE),
         "Takes no new browser requests.";
     "system.resume" POST "/v1/system/resume" [Local, Write, Control, Always]
         plain(), system::resume,
-        answers::<SystemState>().body::<ModeChangeRequest>().fails(operation::STORE),
+        answers::<SystemState<'static>>().body::<ModeChangeRequest>().fails(operation::STORE),
         "Lets everything run again.";
     "tasks.list" GET "/v1/tasks" [Local, Read, Business, Always]
         at("/v1/tasks?limit=5"), tasks::list,
@@ -256,7 +256,7 @@ routes! {
         "Lists tasks, newest first.";
     "tasks.one" GET "/v1/tasks/{id}" [Local, Read, Business, Always]
         at("/v1/tasks/task-1"), tasks::one,
-        answers::<TaskDetails>().parameters::<TaskParameters>().fails(operation::RECORD),
+        answers::<Task>().parameters::<TaskParameters>().fails(operation::RECORD),
         "Shows one task.";
     "tasks.logs" GET "/v1/tasks/{id}/logs" [Local, Read, Business, Always]
         at("/v1/tasks/task-1/logs?limit=50"), tasks::logs,

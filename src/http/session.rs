@@ -7,40 +7,27 @@ use super::{
     reply::{self, ApiReply},
     session_store::{RandomUnavailable, SessionError, SessionKey, SessionOwner},
 };
-use crate::clock::WallMs;
+use crate::{
+    api::session::{SessionCode, SessionEnd, SessionStart, SessionStartRequest},
+    clock::WallMs,
+};
 use actix_web::http::header::{self, HeaderValue};
 use serde::Serialize;
 use std::time::Duration;
-
-#[derive(Serialize)]
-struct IssuedCode<'a> {
-    code: &'a str,
-    expires_at: WallMs,
-}
-
-#[derive(Serialize)]
-struct StartedSession {
-    expires_at: WallMs,
-}
-
-#[derive(Serialize)]
-struct EndedSession {
-    ended: bool,
-}
 
 /// `POST /v1/session/codes`.
 pub(super) async fn issue(call: ApiCall) -> Result<ApiReply, ApiError> {
     let authenticator = &call.core.authenticator;
     let code = authenticator.sessions().issue_code(call.session_owner())?;
     let expires_at = expires_at_ms(&call, authenticator.sessions().code_ttl());
-    Ok(call.success(&IssuedCode { code: code.expose(), expires_at }))
+    Ok(call.success(&SessionCode { code: code.expose().into(), expires_at }))
 }
 
 /// `POST /v1/session`.
 pub(super) async fn begin(call: ApiCall) -> Result<ApiReply, ApiError> {
     let fields = call.fields()?;
-    let code = fields.required_text(&["code"])?;
-    let key = match fields.verbatim(&["key"])? {
+    let code = fields.required_text(SessionStartRequest::code())?;
+    let key = match fields.verbatim(SessionStartRequest::key())? {
         Some(key) => Some(SessionKey::parse(key.as_bytes()).ok_or_else(key_error)?),
         None => None,
     };
@@ -52,14 +39,14 @@ pub(super) async fn begin(call: ApiCall) -> Result<ApiReply, ApiError> {
         call.peer().map(PeerConnection::identity),
     )?;
     let expires_at = expires_at_ms(&call, authenticator.sessions().session_ttl());
-    Ok(with_cookie(&call, &StartedSession { expires_at }, &authenticator.sessions().set_cookie(&secret)))
+    Ok(with_cookie(&call, &SessionStart { expires_at }, &authenticator.sessions().set_cookie(&secret)))
 }
 
 /// `DELETE /v1/session`.
 pub(super) async fn end(call: ApiCall) -> Result<ApiReply, ApiError> {
     let authenticator = &call.core.authenticator;
     let ended = authenticator.sessions().end_sessions(call.request.headers(), call.session_owner());
-    Ok(with_cookie(&call, &EndedSession { ended }, &authenticator.sessions().clear_cookie()))
+    Ok(with_cookie(&call, &SessionEnd { ended }, &authenticator.sessions().clear_cookie()))
 }
 
 impl ApiCall {

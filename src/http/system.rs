@@ -3,6 +3,7 @@
 use super::{
     endpoint::ApiCall,
     error::ApiError,
+    fields,
     paging::{PageInfo, PageLimit},
     reply::ApiReply,
 };
@@ -11,24 +12,9 @@ use crate::{
     mode::{Mode, SystemView},
     store::tasks::{self, WorkCounts},
     system::settings::NodeSettings,
-    wire::FieldError,
 };
-use serde::Serialize;
 
-/// Most characters of a reason.
-const REASON_CHARS_MAX: usize = 500;
 const CONTROLLERS_LIMIT: PageLimit = PageLimit { default: 20, max: 100 };
-
-#[derive(Serialize)]
-struct SystemStateView<'a> {
-    #[serde(flatten)]
-    system: SystemView,
-    #[serde(flatten)]
-    work: WorkCounts,
-    in_flight_requests: usize,
-    leader: bool,
-    node: &'a NodeSettings,
-}
 
 /// `GET /v1/system/state`.
 pub(super) async fn state(call: ApiCall) -> Result<ApiReply, ApiError> {
@@ -52,11 +38,7 @@ pub(super) async fn drain(call: ApiCall) -> Result<ApiReply, ApiError> {
 }
 
 async fn change(call: ApiCall, mode: Mode) -> Result<ApiReply, ApiError> {
-    let reason = call.fields()?.text(&["reason"])?.map(std::borrow::Cow::into_owned);
-    if reason.as_ref().is_some_and(|reason| reason.chars().count() > REASON_CHARS_MAX) {
-        let why = format!("must not be longer than {REASON_CHARS_MAX} characters");
-        return Err(FieldError::new("reason", why).into());
-    }
+    let reason = fields::short_reason(&call.fields()?, ModeChangeRequest::reason())?;
     // Read before the change: an error then means that the mode is unchanged.
     let work = call.core.store.read_now(tasks::work).await?;
     let system = call.core.system.change(mode, reason).await?;
@@ -67,7 +49,9 @@ fn state_reply(call: &ApiCall, system: SystemView, work: WorkCounts) -> ApiReply
     let core = &call.core;
     // One daemon owns a state folder, so it is always the leader.
     let (leader, in_flight_requests) = (true, core.relay.live_count());
-    call.success(&SystemStateView { system, work, in_flight_requests, leader, node: core.system.node() })
+    let NodeSettings { id, host, role } = core.system.node();
+    let node = SystemNode { id: id.into(), host: host.into(), role: role.into() };
+    call.success(&SystemState { system, work, in_flight_requests, leader, node })
 }
 
 /// `GET /v1/controllers`: this node only.

@@ -4,39 +4,33 @@ use super::{
     authenticator::Caller,
     endpoint::ApiCall,
     error::ApiError,
-    paging::{PageInfo, PageLimit, before_cursor},
+    paging::{PageLimit, before_cursor},
     reply::ApiReply,
 };
 use crate::{
-    clock::WallMs,
+    api::tasks::{
+        Run, RunList, RunListParameters, Task, TaskList, TaskListParameters, TaskLogEntry, TaskLogList,
+        TaskLogParameters,
+    },
     store::tasks::{
-        self, TaskRow, TaskStatus,
+        self, TaskStatus,
         logs::{self, LogRow},
         runs::{self, RunRow},
     },
     wire::RawJson,
 };
-use serde::Serialize;
 use strum::VariantNames;
 
 const TASKS_LIMIT: PageLimit = PageLimit { default: 20, max: 100 };
 const LOGS_LIMIT: PageLimit = PageLimit { default: 200, max: 500 };
 
-#[derive(Serialize)]
-struct TaskList {
-    tasks: Vec<TaskRow>,
-    #[serde(flatten)]
-    page_info: PageInfo,
-}
-
 /// `GET /v1/tasks`.
 pub(super) async fn list(call: ApiCall) -> Result<ApiReply, ApiError> {
     let named = |name: String| name.parse::<TaskStatus>().map_err(|_| bad_status());
-    let status = call.query(&["status"]).map(named).transpose()?;
+    let status = call.query(TaskListParameters::status()).map(named).transpose()?;
     let filter = tasks::TaskFilter { status, before: before_cursor(&call)?, limit: TASKS_LIMIT.requested(&call)? };
     let page = call.core.store.read(move |conn| tasks::list(conn, &filter)).await?;
-    let page_info = PageInfo { count: page.rows.len(), next_before: page.next_before };
-    Ok(call.success(&TaskList { tasks: page.rows, page_info }))
+    Ok(call.success(&TaskList { page_info: page.page_info(), tasks: page.rows }))
 }
 
 fn bad_status() -> ApiError {
@@ -49,36 +43,15 @@ pub(super) async fn one(call: ApiCall) -> Result<ApiReply, ApiError> {
     Ok(call.success(&find(&call).await?))
 }
 
-async fn find(call: &ApiCall) -> Result<TaskRow, ApiError> {
+async fn find(call: &ApiCall) -> Result<Task, ApiError> {
     let id = call.part("id").to_owned();
     let found = call.core.store.read(move |conn| tasks::one(conn, &id)).await?;
     found.ok_or_else(|| ApiError::not_found("task", "There is no task with this id."))
 }
 
-#[derive(Serialize)]
-struct LogList {
-    logs: Vec<LogView>,
-    #[serde(flatten)]
-    page_info: PageInfo,
-}
-
-#[derive(Debug, Serialize)]
-struct LogView {
-    log_id: String,
-    task_id: String,
-    run_id: Option<String>,
-    at: WallMs,
-    level: String,
-    event: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<String>,
-    hash: String,
-    previous_hash: Option<String>,
-}
-
-impl LogView {
+impl TaskLogEntry {
     fn new(row: LogRow, caller: Caller) -> Self {
-        LogView {
+        TaskLogEntry {
             log_id: row.log_id,
             task_id: row.task_id,
             run_id: row.run_id,
@@ -96,38 +69,18 @@ impl LogView {
 pub(super) async fn logs(call: ApiCall) -> Result<ApiReply, ApiError> {
     let (limit, before) = (LOGS_LIMIT.requested(&call)?, before_cursor(&call)?);
     let task_id = find(&call).await?.task_id;
-    let filter = logs::LogFilter { task_id, run_id: call.query(&["run_id", "runId"]), before, limit };
+    let filter = logs::LogFilter { task_id, run_id: call.query(TaskLogParameters::run_id()), before, limit };
     let page = call.core.store.read(move |conn| logs::list(conn, &filter)).await?;
-    let page_info = PageInfo { count: page.rows.len(), next_before: page.next_before };
-    let logs = page.rows.into_iter().map(|row| LogView::new(row, call.caller)).collect();
-    Ok(call.success(&LogList { logs, page_info }))
+    let page_info = page.page_info();
+    let logs = page.rows.into_iter().map(|row| TaskLogEntry::new(row, call.caller)).collect();
+    Ok(call.success(&TaskLogList { logs, page_info }))
 }
 
-#[derive(Serialize)]
-struct RunList {
-    runs: Vec<RunView>,
-    #[serde(flatten)]
-    page_info: PageInfo,
-}
-
-#[derive(Debug, Serialize)]
-struct RunView {
-    run_id: String,
-    task_id: String,
-    index: i64,
-    status: String,
-    tool: String,
-    started_at: Option<WallMs>,
-    finished_at: Option<WallMs>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    result: Option<RawJson>,
-}
-
-impl RunView {
+impl Run {
     fn new(row: RunRow, caller: Caller) -> Self {
         // With the token, a missing result is `null`; without it, the field is left out.
         let result = row.result.map(RawJson::trusted).unwrap_or_default();
-        RunView {
+        Run {
             run_id: row.run_id,
             task_id: row.task_id,
             index: row.position,
@@ -142,11 +95,11 @@ impl RunView {
 
 /// `GET /v1/runs`. Only callers with the token get the results.
 pub(super) async fn runs(call: ApiCall) -> Result<ApiReply, ApiError> {
-    let task_id = call.query(&["task_id", "taskId"]);
+    let task_id = call.query(RunListParameters::task_id());
     let filter = runs::RunFilter { task_id, before: before_cursor(&call)?, limit: TASKS_LIMIT.requested(&call)? };
     let page = call.core.store.read(move |conn| runs::list(conn, &filter)).await?;
-    let page_info = PageInfo { count: page.rows.len(), next_before: page.next_before };
-    let runs = page.rows.into_iter().map(|row| RunView::new(row, call.caller)).collect();
+    let page_info = page.page_info();
+    let runs = page.rows.into_iter().map(|row| Run::new(row, call.caller)).collect();
     Ok(call.success(&RunList { runs, page_info }))
 }
 
@@ -167,7 +120,7 @@ mod tests {
             finished_at: None,
             result: Some("{\"stdout\":\"secret\"}".into()),
         };
-        let shown = |row: &RunRow, caller| serde_json::to_value(RunView::new(row.clone(), caller)).unwrap();
+        let shown = |row: &RunRow, caller| serde_json::to_value(Run::new(row.clone(), caller)).unwrap();
         let bearers = shown(&row, Caller::Bearer);
         assert_eq!((&bearers["result"]["stdout"], &bearers["index"]), (&"secret".into(), &0.into()));
         assert_eq!(shown(&row, Caller::Local).get("result"), None);
@@ -189,7 +142,7 @@ mod tests {
             hash: "00".into(),
             previous_hash: None,
         };
-        let shown = |caller| serde_json::to_value(LogView::new(row.clone(), caller)).unwrap();
+        let shown = |caller| serde_json::to_value(TaskLogEntry::new(row.clone(), caller)).unwrap();
         assert_eq!(shown(Caller::Bearer)["message"], "secret");
         assert_eq!(shown(Caller::Local).get("message"), None);
         assert_eq!(shown(Caller::Local)["hash"], "00");

@@ -5,7 +5,7 @@ mod accepted;
 use super::{
     exchange::{AnswerSink, CancelExchange, Exchange, GetJournalEntry, GetWaitReason, StopExchange},
     frame_buffer::FrameBufferLimits,
-    journal::{JournalEntryView, JournalFilter, JournalPage, RequestJournal},
+    journal::{JournalEntry, JournalFilter, JournalPage, RequestJournal},
     request::{CancelError, CancelResponse},
     request::{RelayRequest, ResponseMode},
     request_events::RequestEvents,
@@ -179,35 +179,34 @@ impl RelayHub {
     pub async fn page(&self, filter: JournalFilter) -> Result<JournalPage, StoreError> {
         let exchanges: Vec<_> = self.shared.live.lock().values().map(|live| live.exchange.clone()).collect();
         let views = join_all(exchanges.iter().map(|exchange| exchange.send(GetJournalEntry))).await;
-        let live = views.into_iter().filter_map(Result::ok).flatten().map(JournalEntryView::from).collect();
+        let live = views.into_iter().filter_map(Result::ok).flatten().collect();
         let mut page = self.journal().page(live, filter).await?;
         // Only for the entries of the page, because each asks its target and possibly the platform's pacer.
-        join_all(page.entries.iter_mut().map(|shown| self.add_wait_reason(shown))).await;
+        join_all(page.requests.iter_mut().map(|entry| self.add_wait_reason(entry))).await;
         Ok(page)
     }
 
     /// Adds what a queued request waits for.
-    async fn add_wait_reason(&self, shown: &mut JournalEntryView) {
-        if shown.entry.phase != RequestPhase::Queued.name() {
+    async fn add_wait_reason(&self, entry: &mut JournalEntry) {
+        if entry.phase != RequestPhase::Queued.name() {
             return;
         }
-        let exchange = self.shared.live.lock().get(&*shown.entry.request_id).map(|live| live.exchange.clone());
+        let exchange = self.shared.live.lock().get(&*entry.request_id).map(|live| live.exchange.clone());
         if let Some(exchange) = exchange {
-            shown.waiting = exchange.send(GetWaitReason).await.ok().flatten();
+            entry.waiting = exchange.send(GetWaitReason).await.ok().flatten().map(Box::new);
         }
     }
 
     /// Returns the live request of this id, else the newest finished one.
-    pub async fn find(&self, id: &str) -> Result<Option<JournalEntryView>, StoreError> {
+    pub async fn find(&self, id: &str) -> Result<Option<JournalEntry>, StoreError> {
         let live = self.shared.live.lock().get(id).cloned();
         if let Some(live) = live
-            && let Ok(Some(entry)) = live.exchange.send(GetJournalEntry).await
+            && let Ok(Some(mut entry)) = live.exchange.send(GetJournalEntry).await
         {
-            let mut shown = JournalEntryView::from(entry);
-            self.add_wait_reason(&mut shown).await;
-            return Ok(Some(shown));
+            self.add_wait_reason(&mut entry).await;
+            return Ok(Some(entry));
         }
-        Ok(self.journal().latest(id).await?.map(JournalEntryView::from))
+        self.journal().latest(id).await
     }
 
     /// Returns why a request made now would not be accepted.

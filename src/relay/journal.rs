@@ -1,6 +1,8 @@
 //! Journal of browser requests: running ones from memory, finished ones from the store.
 
+pub use crate::api::journal::{JournalEntry, JournalPage};
 use crate::{
+    api::paging::PageInfo,
     clock::WallMs,
     policy::WaitReason,
     store::{
@@ -9,7 +11,6 @@ use crate::{
     },
     wire::without_values,
 };
-use serde::Serialize;
 use std::sync::{
     Arc,
     atomic::{AtomicI64, Ordering::Relaxed},
@@ -47,32 +48,6 @@ impl JournalFilter {
             && is(&self.outcome, entry.outcome.as_deref())
             && self.before.is_none_or(|before| entry.id < before)
     }
-}
-
-/// A journal entry as shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct JournalEntryView {
-    /// The stored fields.
-    #[serde(flatten)]
-    pub entry: JournalEntry,
-    /// What a queued request waits for; never stored.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub waiting: Option<WaitReason>,
-}
-
-impl From<JournalEntry> for JournalEntryView {
-    fn from(entry: JournalEntry) -> Self {
-        JournalEntryView { entry, waiting: None }
-    }
-}
-
-/// A page of the journal, newest first.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JournalPage {
-    /// Entries of the page.
-    pub entries: Vec<JournalEntryView>,
-    /// Value of `before` for the next page, if there is one.
-    pub next_before: Option<i64>,
 }
 
 /// Handle to the journal. Cheap to clone.
@@ -115,11 +90,7 @@ impl RequestJournal {
     }
 
     /// Returns a page that includes the given live entries. Entries that cannot be written at the moment are missing.
-    pub(super) async fn page(
-        &self,
-        live: Vec<JournalEntryView>,
-        filter: JournalFilter,
-    ) -> Result<JournalPage, StoreError> {
+    pub(super) async fn page(&self, live: Vec<JournalEntry>, filter: JournalFilter) -> Result<JournalPage, StoreError> {
         let Some((store, write_behind)) = &self.storage else {
             return Ok(merge_page(live, requests::RequestList::default(), &filter));
         };
@@ -147,17 +118,17 @@ impl RequestJournal {
 }
 
 /// Merges live and stored entries into one page.
-fn merge_page(live: Vec<JournalEntryView>, stored: requests::RequestList, filter: &JournalFilter) -> JournalPage {
-    let numbers: std::collections::HashSet<_> = live.iter().map(|shown| shown.entry.id).collect();
-    let mut entries: Vec<_> = live.into_iter().filter(|shown| filter.matches(&shown.entry)).collect();
-    entries.extend(stored.rows.into_iter().filter(|row| !numbers.contains(&row.id)).map(JournalEntryView::from));
+fn merge_page(live: Vec<JournalEntry>, stored: requests::RequestList, filter: &JournalFilter) -> JournalPage {
+    let numbers: std::collections::HashSet<_> = live.iter().map(|entry| entry.id).collect();
+    let mut requests: Vec<_> = live.into_iter().filter(|entry| filter.matches(entry)).collect();
+    requests.extend(stored.rows.into_iter().filter(|row| !numbers.contains(&row.id)));
     // Live entries below the end of the walk belong to the following pages.
-    entries.retain(|shown| stored.walked_to.is_none_or(|floor| shown.entry.id >= floor));
-    entries.sort_by_key(|shown| std::cmp::Reverse(shown.entry.id));
-    let more = entries.len() > filter.limit;
-    entries.truncate(filter.limit);
-    let next_before = if more { entries.last().map(|last| last.entry.id) } else { stored.walked_to };
-    JournalPage { entries, next_before }
+    requests.retain(|entry| stored.walked_to.is_none_or(|floor| entry.id >= floor));
+    requests.sort_by_key(|entry| std::cmp::Reverse(entry.id));
+    let more = requests.len() > filter.limit;
+    requests.truncate(filter.limit);
+    let next_before = if more { requests.last().map(|last| last.id) } else { stored.walked_to };
+    JournalPage { page_info: PageInfo { count: requests.len(), next_before }, requests }
 }
 
 #[cfg(test)]

@@ -7,12 +7,12 @@ use super::{
     StoreError,
     query::{BindValue, SqlStatement},
 };
+pub use crate::api::messages::StoredMessage;
 use crate::clock::WallMs;
 use diesel::{
     prelude::*,
     sql_types::{BigInt, Text},
 };
-use serde::Serialize;
 use std::{fmt, sync::Arc};
 
 /// A message to be written. Times are Unix milliseconds.
@@ -209,6 +209,8 @@ fn stored(row: Row) -> StoredMessage {
         raw_length,
         observed_at,
         received_at,
+        batch_id: None,
+        batch_status: None,
     }
 }
 

@@ -10,6 +10,25 @@ use diesel::{
 };
 use std::{borrow::Cow, marker::PhantomData};
 
+/// Lets types of the API be read from rows: their fields in the order of the columns, then those without a column. A field
+/// of another type than its column has a conversion.
+macro_rules! queryable {
+    ($type:ident { $($field:ident: $kind:ty $(=> $converted:expr)?,)* } $($other:ident: $value:expr),*) => {
+        impl<ST, DB: diesel::backend::Backend> diesel::Queryable<ST, DB> for $type
+        where
+            ($($kind,)*): diesel::deserialize::FromStaticSqlRow<ST, DB>,
+        {
+            type Row = ($($kind,)*);
+
+            fn build(($($field,)*): Self::Row) -> diesel::deserialize::Result<Self> {
+                $($(let $field = $converted;)?)*
+                Ok($type { $($field,)* $($other: $value),* })
+            }
+        }
+    };
+}
+pub(super) use queryable;
+
 /// A bound value.
 #[derive(Clone, Copy)]
 pub(super) enum BindValue<'a> {

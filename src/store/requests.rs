@@ -2,11 +2,11 @@
 //!
 //! A row is written whole each time, so the newest version of a row is the only one that counts.
 
-use super::{StoreError, retention::SweepProgress, schema::browser_requests as journal};
+use super::{StoreError, query::queryable, retention::SweepProgress, schema::browser_requests as journal};
+pub use crate::api::journal::JournalEntry;
 use crate::clock::WallMs;
-use diesel::{deserialize, prelude::*, sql_types, sqlite::Sqlite};
-use serde::Serialize;
-use std::{borrow::Cow, sync::Arc};
+use diesel::{prelude::*, sqlite::Sqlite};
+use std::borrow::Cow;
 
 mod write;
 
@@ -15,64 +15,16 @@ pub(crate) mod tests;
 
 pub use write::write_all;
 
-/// A browser request in the journal. Times are Unix milliseconds.
-#[derive(Clone, Debug, PartialEq, Eq, Queryable, Serialize)]
-pub struct RequestRow {
-    /// The journal number, ascending in order of arrival.
-    #[serde(skip)]
-    pub id: i64,
-    /// Id of the request, chosen by the caller or the daemon.
-    #[diesel(deserialize_as = SharedText)]
-    pub request_id: Arc<str>,
-    /// Platform of the request.
-    #[diesel(deserialize_as = SharedText)]
-    pub platform: Arc<str>,
-    /// Client that performs it, once known.
-    #[diesel(deserialize_as = OptionalSharedText)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub client_id: Option<Arc<str>>,
-    /// The upstream method, in upper case.
-    pub method: Cow<'static, str>,
-    /// The upstream path.
-    pub path: String,
-    /// `api_request` or `<platform>_prompt`.
-    pub request_mode: Cow<'static, str>,
-    /// `buffered` or `sse`.
-    pub response_mode: Cow<'static, str>,
-    /// `queued`, `admitted`, `dispatched`, `streaming` or `done`.
-    pub phase: Cow<'static, str>,
-    /// `success`, `failure` or `cancelled`, once it is done.
-    pub outcome: Option<Cow<'static, str>>,
-    /// Error code of a failure.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error_code: Option<Cow<'static, str>>,
-    /// The upstream status.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<i32>,
-    /// When the request arrived.
-    pub requested_at: WallMs,
-    /// Time of admission.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub admitted_at: Option<WallMs>,
-    /// Time of the answer's first byte.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub first_byte_at: Option<WallMs>,
-    /// Time of the end; absent while the request runs, or if the daemon died.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub finished_at: Option<WallMs>,
-    /// Milliseconds spent waiting for a slot.
-    pub queue_delay_ms: i64,
-    /// Milliseconds spent in back-off.
-    pub backoff_delay_ms: i64,
-    /// Milliseconds spent waiting for the platform's rate window.
-    pub rate_limit_delay_ms: i64,
-    /// Milliseconds of jitter.
-    pub jitter_delay_ms: i64,
-    /// Number of stream events.
-    pub event_count: i64,
-    /// Size of the answer, in bytes.
-    pub bytes: i64,
-}
+queryable! { JournalEntry {
+    id: i64, request_id: String => request_id.into(), platform: String => platform.into(),
+    client_id: Option<String> => client_id.map(Into::into), method: Text, path: String, request_mode: Text,
+    response_mode: Text, phase: Text, outcome: Option<Text>, error_code: Option<Text>, status: Option<i32>,
+    requested_at: WallMs, admitted_at: Option<WallMs>, first_byte_at: Option<WallMs>, finished_at: Option<WallMs>,
+    queue_delay_ms: i64, backoff_delay_ms: i64, rate_limit_delay_ms: i64, jitter_delay_ms: i64, event_count: i64,
+    bytes: i64,
+} waiting: None }
+
+type Text = Cow<'static, str>;
 
 /// Filter for journal rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -97,7 +49,7 @@ pub const WALK_MAX: i64 = 20_000;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestList {
     /// The rows.
-    pub rows: Vec<RequestRow>,
+    pub rows: Vec<JournalEntry>,
     /// The row at which the walk stopped, if older rows may match too.
     pub walked_to: Option<i64>,
 }
@@ -117,7 +69,7 @@ pub fn list(conn: &mut SqliteConnection, filter: &RequestFilter, walk: i64) -> R
     let newest = below(newest, filter.before).first::<i64>(conn).optional()?;
     let Some(newest) = newest else { return Ok(RequestList::default()) };
     let floor = newest.saturating_sub(walk.max(1) - 1);
-    let rows: Vec<RequestRow> = listed(filter, Some(floor)).load(conn)?;
+    let rows: Vec<JournalEntry> = listed(filter, Some(floor)).load(conn)?;
     let full = i64::try_from(rows.len()).is_ok_and(|rows| rows >= filter.limit);
     let older = journal::table.select(journal::id).filter(journal::id.lt(floor)).limit(1);
     let older = if full { None } else { older.first::<i64>(conn).optional()? };
@@ -152,7 +104,7 @@ fn below<T>(query: Boxed<'_, T>, before: Option<i64>) -> Boxed<'_, T> {
 }
 
 /// Returns the newest row of a request id, which may have been used more than once.
-pub fn latest(conn: &mut SqliteConnection, request_id: &str) -> Result<Option<RequestRow>, StoreError> {
+pub fn latest(conn: &mut SqliteConnection, request_id: &str) -> Result<Option<JournalEntry>, StoreError> {
     let rows = journal::table.filter(journal::request_id.eq(request_id)).order(journal::id.desc());
     Ok(rows.first(conn).optional()?)
 }
@@ -195,40 +147,4 @@ pub(super) fn expire(
     let old =
         journal::table.filter(journal::id.gt(after).and(journal::id.le(last))).filter(journal::finished_at.lt(cutoff));
     Ok(SweepProgress { deleted: diesel::delete(old).execute(conn)?, next: Some(last) })
-}
-
-/// A shared text, as deserialized by diesel.
-#[derive(Debug)]
-pub struct SharedText(Arc<str>);
-
-impl Queryable<sql_types::Text, Sqlite> for SharedText {
-    type Row = String;
-
-    fn build(text: String) -> deserialize::Result<Self> {
-        Ok(SharedText(text.into()))
-    }
-}
-
-impl From<SharedText> for Arc<str> {
-    fn from(text: SharedText) -> Self {
-        text.0
-    }
-}
-
-/// An optional shared text, as deserialized by diesel.
-#[derive(Debug)]
-pub struct OptionalSharedText(Option<Arc<str>>);
-
-impl Queryable<sql_types::Nullable<sql_types::Text>, Sqlite> for OptionalSharedText {
-    type Row = Option<String>;
-
-    fn build(text: Option<String>) -> deserialize::Result<Self> {
-        Ok(OptionalSharedText(text.map(Arc::from)))
-    }
-}
-
-impl From<OptionalSharedText> for Option<Arc<str>> {
-    fn from(text: OptionalSharedText) -> Self {
-        text.0
-    }
 }

@@ -9,10 +9,13 @@
 //!
 //! Lists are newest first; pages continue before a row's number, which ascends in order of arrival.
 
-use super::{StoreError, audit::AuditLevel, schema::tasks};
-use crate::clock::WallMs;
+use super::{StoreError, audit::AuditLevel, query::queryable, schema::tasks};
+pub use crate::api::{
+    system::WorkCounts,
+    tasks::{Task, TaskSource},
+};
+use crate::{api::paging::PageInfo, clock::WallMs};
 use diesel::prelude::*;
-use serde::Serialize;
 
 pub mod logs;
 mod recover;
@@ -109,54 +112,29 @@ impl TaskStatus {
     }
 }
 
-/// A task. Times are Unix milliseconds.
-#[derive(Clone, Debug, PartialEq, Eq, Queryable, Serialize)]
-#[cfg_attr(test, derive(Insertable), diesel(table_name = tasks))]
-pub struct TaskRow {
-    /// Number, ascending in order of arrival.
-    #[serde(skip)]
-    pub id: i64,
-    /// Id of the task.
-    pub task_id: String,
-    /// `instruction_batch` or `host_operation`.
-    pub kind: String,
-    /// See [`TaskStatus`].
-    pub status: String,
-    /// Title for people.
-    pub title: String,
-    /// Time of creation.
-    pub created_at: WallMs,
-    /// Time of its start.
-    pub started_at: Option<WallMs>,
-    /// Time of its end.
-    pub finished_at: Option<WallMs>,
-    /// Origin of the task.
-    #[cfg_attr(test, diesel(embed))]
-    pub source: TaskSource,
-    /// Number of runs.
-    pub run_count: i64,
-}
+queryable! { Task {
+    id: i64, task_id: String, kind: String, status: String, title: String, created_at: WallMs,
+    started_at: Option<WallMs>, finished_at: Option<WallMs>, source: TaskSource, run_count: i64,
+} }
+queryable! { TaskSource {
+    platform: Option<String>, conversation_id: Option<String>, assistant_message_id: Option<String>,
+    client_id: Option<String>, caller: Option<String>,
+} }
 
-/// Origin of a task: a model's message or a caller.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Queryable, Insertable, Serialize)]
-#[diesel(table_name = tasks)]
-pub struct TaskSource {
-    /// Platform of the message.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub platform: Option<String>,
-    /// Conversation of the message.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub conversation_id: Option<String>,
-    /// Id of the message.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub assistant_message_id: Option<String>,
-    /// Client that observed the message.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub client_id: Option<String>,
-    /// The caller, if there was no message.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub caller: Option<String>,
+/// Returns the columns of a source with their values.
+macro_rules! source_values {
+    ($source:expr) => {{
+        let source = $source;
+        (
+            tasks::platform.eq(&source.platform),
+            tasks::conversation_id.eq(&source.conversation_id),
+            tasks::assistant_message_id.eq(&source.assistant_message_id),
+            tasks::client_id.eq(&source.client_id),
+            tasks::caller.eq(&source.caller),
+        )
+    }};
 }
+use source_values;
 
 /// Filter for tasks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -179,6 +157,11 @@ pub struct RowPage<T> {
 }
 
 impl<T> RowPage<T> {
+    /// Returns what a list says beside its entries.
+    pub fn page_info(&self) -> PageInfo {
+        PageInfo { count: self.rows.len(), next_before: self.next_before }
+    }
+
     /// Creates a page from rows that were queried with [`one_more`] than `limit`.
     pub(super) fn cut(mut rows: Vec<T>, limit: usize, number: impl Fn(&T) -> i64) -> Self {
         let more = rows.len() > limit;
@@ -212,16 +195,7 @@ macro_rules! newest_page {
 }
 pub(super) use newest_page;
 
-/// Counts of open work.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct WorkCounts {
-    /// Running runs.
-    pub active_runs: i64,
-    /// Queued tasks.
-    pub queued_tasks: i64,
-}
-
-/// The columns of a [`TaskRow`], in the order of its fields.
+/// The columns of a [`Task`], in the order of its fields.
 macro_rules! columns {
     () => {
         (
@@ -240,13 +214,13 @@ macro_rules! columns {
 }
 
 /// Returns the newest tasks that match the filter.
-pub fn list(conn: &mut SqliteConnection, filter: &TaskFilter) -> Result<RowPage<TaskRow>, StoreError> {
+pub fn list(conn: &mut SqliteConnection, filter: &TaskFilter) -> Result<RowPage<Task>, StoreError> {
     let status = filter.status.map(TaskStatus::name);
     newest_page!(conn, filter, tasks::table.select(columns!()), tasks, [status = status])
 }
 
 /// Returns a task by id.
-pub fn one(conn: &mut SqliteConnection, task_id: &str) -> Result<Option<TaskRow>, StoreError> {
+pub fn one(conn: &mut SqliteConnection, task_id: &str) -> Result<Option<Task>, StoreError> {
     Ok(tasks::table.select(columns!()).filter(tasks::task_id.eq(task_id)).first(conn).optional()?)
 }
 

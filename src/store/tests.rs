@@ -295,7 +295,7 @@ async fn an_empty_file_becomes_a_database() {
 }
 
 /// A database as the version wrote it that knew the journal alone.
-fn of_the_first_version(path: &Path, rows: &[requests::RequestRow]) {
+fn of_the_first_version(path: &Path, rows: &[requests::JournalEntry]) {
     let mut conn = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
     conn.batch_execute("PRAGMA journal_mode=WAL").unwrap();
     conn.batch_execute(include_str!("../../migrations/0001_requests/up.sql")).unwrap();

@@ -25,7 +25,7 @@ use super::{
     logins::{LoginLimits, LoginRow},
     messages::MessageRow,
     policy::{TargetRow, WindowRow},
-    requests::RequestRow,
+    requests::JournalEntry,
 };
 use crate::store::settings::LoginStateSettings;
 use actix::prelude::*;
@@ -92,7 +92,7 @@ impl WriteBehind {
     }
 
     /// Enqueues a journal row; it replaces an earlier version of the same request.
-    pub fn request(&self, row: RequestRow) {
+    pub fn request(&self, row: JournalEntry) {
         self.push(row.into());
     }
 

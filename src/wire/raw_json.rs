@@ -2,13 +2,15 @@
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use serde::{Serialize, Serializer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use std::{borrow::Cow, fmt};
 
 /// JSON text that was checked to be JSON, sharing the buffer it came in. The empty one stands for `null`.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct RawJson(ByteString);
+#[derive(Clone, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(inline)]
+pub struct RawJson(#[schemars(with = "serde_json::Value")] ByteString);
 
 impl RawJson {
     /// Returns the part of `whole` that serde identified as a value.
@@ -89,6 +91,13 @@ pub(crate) fn string(json: &str) -> Option<Cow<'_, str>> {
 impl Serialize for RawJson {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serde_json::from_str::<&RawValue>(self.text()).map_err(serde::ser::Error::custom)?.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for RawJson {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        Ok(RawJson(ByteString::from(String::from(Box::<str>::from(raw)))))
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
         connection::{CloseUnauthorized, Connection, PairingApproved},
         hub::BridgeHub,
     },
-    PairingDecision, PairingStatus, PairingView, Pairings, random,
+    Pairing, PairingDecision, PairingStatus, Pairings, random,
     state::{DecisionOutcome, WaitingClient},
 };
 use crate::{
@@ -54,7 +54,7 @@ impl Pairings {
         work.await.unwrap_or(Err(StoreError::Panicked.into()))
     }
 
-    async fn approve(&self, waiting: WaitingClient<Addr<Connection>>) -> Result<PairingView, PairingError> {
+    async fn approve(&self, waiting: WaitingClient<Addr<Connection>>) -> Result<Pairing, PairingError> {
         let row = PairingRow {
             client_id: waiting.client_id.clone(),
             origin: Arc::clone(&waiting.origin),
@@ -70,7 +70,7 @@ impl Pairings {
         if !approved.to.send(PairingApproved { client_secret: row.client_secret.clone() }).await.unwrap_or(false) {
             return Err(self.revert(&row.client_id).await);
         }
-        let view = PairingView::paired(&row, PairingStatus::Paired);
+        let view = Pairing::paired(&row, PairingStatus::Paired);
         tracing::info!(client.id = %row.client_id, origin = %row.origin, "paired a client");
         self.publish(view.clone());
         Ok(view)
@@ -89,7 +89,7 @@ impl Pairings {
 
 impl BridgeHub {
     /// Returns all paired and waiting clients, the latest request first.
-    pub fn pairings(&self) -> Vec<PairingView> {
+    pub fn pairings(&self) -> Vec<Pairing> {
         self.pairing().shared.state.lock().list()
     }
 
@@ -98,7 +98,7 @@ impl BridgeHub {
     /// # Errors
     ///
     /// Nothing was decided. A wrong code is counted; after `bridge.pairing_attempts` of them the client is disconnected.
-    pub async fn decide(&self, client_id: ClientId, decision: PairingDecision) -> Result<PairingView, PairingError> {
+    pub async fn decide(&self, client_id: ClientId, decision: PairingDecision) -> Result<Pairing, PairingError> {
         let decide = async move |pairings: Pairings| {
             let outcome = pairings.shared.state.lock().decide(&client_id, &decision);
             match outcome {
@@ -121,7 +121,7 @@ impl BridgeHub {
     }
 
     /// Removes a paired or waiting client and closes its connection.
-    pub async fn forget(&self, client_id: ClientId) -> Result<PairingView, PairingError> {
+    pub async fn forget(&self, client_id: ClientId) -> Result<Pairing, PairingError> {
         let hub = self.clone();
         let forget = async move |pairings: Pairings| {
             let known = pairings.shared.state.lock().paired(&client_id).is_some();
@@ -132,7 +132,7 @@ impl BridgeHub {
             let row = pairings.shared.state.lock().unpair(&client_id);
             let waiting = pairings.shared.state.lock().remove_waiting(&client_id);
             let view = match &row {
-                Some(row) => PairingView::paired(row, PairingStatus::Forgotten),
+                Some(row) => Pairing::paired(row, PairingStatus::Forgotten),
                 None => waiting.first().ok_or(PairingError::UnknownClient)?.view(PairingStatus::Forgotten),
             };
             pairings.dismiss(waiting, PairingStatus::Left);

@@ -11,8 +11,8 @@
 //!
 //! Several sockets may wait with the same client id; the code identifies the one that is meant.
 
+pub use crate::api::pairings::{Pairing, PairingStatus};
 use crate::{clock::WallMs, ids::ClientId, secret::Secret, store::pairings::PairingRow};
-use serde::Serialize;
 use std::sync::Arc;
 
 /// Limits of waiting clients.
@@ -84,44 +84,9 @@ pub(super) enum DecisionOutcome<T> {
     Rejected(Vec<WaitingClient<T>>),
 }
 
-/// The pairing status of a client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PairingStatus {
-    /// The client shows a code and waits for the operator.
-    Waiting,
-    /// The operator approved the client.
-    Paired,
-    /// The operator rejected the client.
-    Rejected,
-    /// The client no longer waits: it disconnected, or was disconnected after too many wrong codes.
-    Left,
-    /// The operator removed the client.
-    Forgotten,
-}
-
-/// A paired or waiting client as the operator sees it; without code and key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PairingView {
-    /// Id, as the client reports it.
-    pub client_id: ClientId,
-    /// Pairing status.
-    pub status: PairingStatus,
-    /// Origin; `none` for a peer that is not a browser.
-    pub origin: Arc<str>,
-    /// Time of the pairing request, in Unix milliseconds.
-    pub requested_at: WallMs,
-    /// Time of the approval, in Unix milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub approved_at: Option<WallMs>,
-    /// Time at which its code expires, in Unix milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<WallMs>,
-}
-
-impl PairingView {
+impl Pairing {
     pub(super) fn paired(row: &PairingRow, status: PairingStatus) -> Self {
-        PairingView {
+        Pairing {
             client_id: row.client_id.clone(),
             status,
             origin: Arc::clone(&row.origin),
@@ -133,8 +98,8 @@ impl PairingView {
 }
 
 impl<T> WaitingClient<T> {
-    pub(super) fn view(&self, status: PairingStatus) -> PairingView {
-        PairingView {
+    pub(super) fn view(&self, status: PairingStatus) -> Pairing {
+        Pairing {
             client_id: self.client_id.clone(),
             status,
             origin: Arc::clone(&self.origin),
@@ -205,7 +170,7 @@ impl<T: Clone> PairingState<T> {
         place: u64,
         code: impl FnMut() -> Result<Secret, E>,
         now: WallMs,
-    ) -> Result<Option<PairingView>, E> {
+    ) -> Result<Option<Pairing>, E> {
         let code = self.unused_code(code)?;
         let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.place == place) else { return Ok(None) };
         (waiting.code, waiting.wrong_codes) = (code, 0);
@@ -271,9 +236,9 @@ impl<T: Clone> PairingState<T> {
     }
 
     /// Returns all clients, the latest request first.
-    pub(super) fn list(&self) -> Vec<PairingView> {
+    pub(super) fn list(&self) -> Vec<Pairing> {
         let waiting = self.waiting.iter().map(|waiting| waiting.view(PairingStatus::Waiting));
-        let paired = self.paired.values().map(|row| PairingView::paired(row, PairingStatus::Paired));
+        let paired = self.paired.values().map(|row| Pairing::paired(row, PairingStatus::Paired));
         let mut all: Vec<_> = waiting.chain(paired).collect();
         all.sort_by(|a, b| b.requested_at.cmp(&a.requested_at).then_with(|| a.client_id.cmp(&b.client_id)));
         all

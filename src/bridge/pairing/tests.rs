@@ -120,7 +120,7 @@ fn hello() -> Value {
     json!({"type": "hello", "client_id": "ff", "nonce": "n"})
 }
 
-async fn approve(hub: &BridgeHub, code: &str) -> Result<PairingView, PairingError> {
+async fn approve(hub: &BridgeHub, code: &str) -> Result<Pairing, PairingError> {
     frozen(hub.decide(ClientId::trusted("ff"), PairingDecision::Approve { code: code.into() })).await
 }
 

@@ -7,7 +7,7 @@ use crate::store::{
     open::{self, OpenError},
     schema::{instruction_batches, runs, task_logs},
     tasks::{
-        self, RowPage, TaskRow,
+        self, RowPage, Task,
         logs::{self, LogRow},
         one_more,
         runs::RunRow,
@@ -34,7 +34,7 @@ pub struct AuditSubject {
     pub batch: Option<BatchRow>,
     /// The task.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub task: Option<TaskRow>,
+    pub task: Option<Task>,
     /// Its runs, in order.
     pub runs: Vec<RunRow>,
     /// Its lines, oldest first.

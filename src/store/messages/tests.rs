@@ -37,6 +37,8 @@ fn a_message_comes_back_as_it_was_told() {
         raw_length: 5,
         observed_at: 9,
         received_at: 10,
+        batch_id: None,
+        batch_status: None,
     };
     assert_eq!(page, MessagePage { messages: vec![expected], next_before: None });
 }

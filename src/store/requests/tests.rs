@@ -2,11 +2,14 @@
 
 use super::*;
 use crate::store::memory;
-use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::{
+    query_builder::{AstPass, Query, QueryFragment, QueryId},
+    sql_types,
+};
 
 /// A finished row.
-pub(crate) fn row(id: i64) -> RequestRow {
-    RequestRow {
+pub(crate) fn row(id: i64) -> JournalEntry {
+    JournalEntry {
         id,
         request_id: format!("req_{id}").into(),
         platform: "claude".into(),
@@ -29,11 +32,12 @@ pub(crate) fn row(id: i64) -> RequestRow {
         jitter_delay_ms: 7,
         event_count: 8,
         bytes: 9,
+        waiting: None,
     }
 }
 
-fn unfinished(id: i64) -> RequestRow {
-    RequestRow {
+fn unfinished(id: i64) -> JournalEntry {
+    JournalEntry {
         client_id: None,
         phase: "queued".into(),
         outcome: None,
@@ -47,11 +51,11 @@ fn unfinished(id: i64) -> RequestRow {
 }
 
 /// A list that may go through everything.
-pub(crate) fn list(conn: &mut SqliteConnection, filter: &RequestFilter) -> Result<Vec<RequestRow>, StoreError> {
+pub(crate) fn list(conn: &mut SqliteConnection, filter: &RequestFilter) -> Result<Vec<JournalEntry>, StoreError> {
     Ok(super::list(conn, filter, i64::MAX)?.rows)
 }
 
-fn ids(rows: &[RequestRow]) -> Vec<i64> {
+fn ids(rows: &[JournalEntry]) -> Vec<i64> {
     rows.iter().map(|row| row.id).collect()
 }
 
@@ -77,8 +81,8 @@ fn a_newer_version_of_a_row_replaces_the_older_one() {
 #[test]
 fn filters_narrow_the_list_and_before_goes_on_with_it() {
     let conn = &mut memory();
-    let failed = |id| RequestRow { outcome: Some("failure".into()), ..row(id) };
-    let elsewhere = |id| RequestRow { platform: "kimi".into(), client_id: Some("firefox-b".into()), ..row(id) };
+    let failed = |id| JournalEntry { outcome: Some("failure".into()), ..row(id) };
+    let elsewhere = |id| JournalEntry { platform: "kimi".into(), client_id: Some("firefox-b".into()), ..row(id) };
     write_all(conn, &[row(1), failed(2), elsewhere(3), failed(4), row(5)]).unwrap();
     let mut find = |filter: RequestFilter| ids(&list(conn, &RequestFilter { limit: 2, ..filter }).unwrap());
     assert_eq!(find(RequestFilter::default()), [5, 4]);
@@ -95,7 +99,7 @@ fn filters_narrow_the_list_and_before_goes_on_with_it() {
 #[test]
 fn a_list_that_narrows_ends_its_walk_and_says_where() {
     let conn = &mut memory();
-    let rare = |id| RequestRow { platform: "kimi".into(), ..row(id) };
+    let rare = |id| JournalEntry { platform: "kimi".into(), ..row(id) };
     let rows: Vec<_> = (1..=100).filter(|id| !(41..=60).contains(id)).map(row).collect();
     write_all(conn, &rows).unwrap();
     write_all(conn, &[rare(3), rare(85), rare(99)]).unwrap();
@@ -165,7 +169,7 @@ fn lists_walk_between_two_numbers_and_sort_nothing() {
 #[test]
 fn the_latest_of_several_requests_with_one_name_is_found() {
     let conn = &mut memory();
-    let again = RequestRow { request_id: "req_1".into(), ..row(2) };
+    let again = JournalEntry { request_id: "req_1".into(), ..row(2) };
     write_all(conn, &[row(1), again.clone()]).unwrap();
     assert_eq!(latest(conn, "req_1").unwrap(), Some(again));
     assert_eq!(latest(conn, "req_9").unwrap(), None);
@@ -192,8 +196,8 @@ fn what_a_crash_left_unfinished_ends_as_interrupted() {
 }
 
 /// Row `id`, which came and was finished at these times.
-fn at(id: i64, requested_at: WallMs, finished_at: impl Into<Option<WallMs>>) -> RequestRow {
-    RequestRow { requested_at, finished_at: finished_at.into(), ..row(id) }
+fn at(id: i64, requested_at: WallMs, finished_at: impl Into<Option<WallMs>>) -> JournalEntry {
+    JournalEntry { requested_at, finished_at: finished_at.into(), ..row(id) }
 }
 
 /// Sweeps everything in windows of `rows`; answers what is left and how many windows that took.

@@ -4,7 +4,7 @@
 //! 1 000 rows (and of 100), CPU in µs a row: typed insert 4.6 (4.8), this with one row a statement 3.4 (3.4), with
 //! 8 rows 2.7 (2.8), with 32 rows 3.2 (3.3). The statements are cached by type, texts are borrowed, nothing returns.
 
-use super::RequestRow;
+use super::JournalEntry;
 use crate::store::StoreError;
 use diesel::{
     prelude::*,
@@ -19,7 +19,7 @@ const TOGETHER: usize = 8;
 /// Writes rows, each replacing the older version of itself; the caller has opened the transaction.
 pub fn write_all<'a>(
     conn: &mut SqliteConnection,
-    rows: impl IntoIterator<Item = &'a RequestRow>,
+    rows: impl IntoIterator<Item = &'a JournalEntry>,
 ) -> Result<(), StoreError> {
     let rows: Vec<_> = rows.into_iter().collect();
     let (groups, rest) = rows.as_chunks::<TOGETHER>();
@@ -32,7 +32,7 @@ pub fn write_all<'a>(
     Ok(())
 }
 
-struct Replace<'a, const N: usize>(&'a [&'a RequestRow; N]);
+struct Replace<'a, const N: usize>(&'a [&'a JournalEntry; N]);
 
 impl<const N: usize> QueryId for Replace<'_, N> {
     type QueryId = Replace<'static, N>;

@@ -11,7 +11,7 @@ use crate::{
             self,
             tests::{calm, troubled, window},
         },
-        requests::{RequestRow, tests::row},
+        requests::{JournalEntry, tests::row},
     },
     testing::frozen,
 };
@@ -33,7 +33,7 @@ async fn filled(days: &[i64]) -> Store {
     let fill = store.transact(move |conn| {
         for (id, day) in (1..).zip(days) {
             let at = START - day * DAY_MS;
-            requests::write_all(conn, &[RequestRow { requested_at: at, finished_at: Some(at), ..row(id) }])?;
+            requests::write_all(conn, &[JournalEntry { requested_at: at, finished_at: Some(at), ..row(id) }])?;
             let endpoints = vec![endpoint("/one", at, at), endpoint("/two", at, at)];
             logins::write_all(conn, [&seen(&format!("c{id}"), "", at, endpoints)], &LIMITS)?;
             messages::write_all(conn, [&message(&format!("m{id}"), "text", at)])?;

@@ -9,8 +9,8 @@ use runs::RunRow;
 use strum::VariantArray;
 
 /// A task that waits.
-fn task(id: i64, status: TaskStatus) -> TaskRow {
-    TaskRow {
+fn task(id: i64, status: TaskStatus) -> Task {
+    Task {
         id,
         task_id: format!("task_{id}"),
         kind: "instruction_batch".into(),
@@ -59,10 +59,16 @@ fn log(id: i64, task: i64, run: Option<i64>) -> LogRow {
     }
 }
 
-fn filled(tasks: &[TaskRow], runs: &[RunRow], logs: &[LogRow]) -> SqliteConnection {
+fn filled(rows: &[Task], runs: &[RunRow], logs: &[LogRow]) -> SqliteConnection {
     let mut conn = memory();
-    for row in tasks {
-        diesel::insert_into(schema::tasks::table).values(row.clone()).execute(&mut conn).unwrap();
+    for row in rows {
+        let row = (
+            (tasks::id.eq(row.id), tasks::task_id.eq(&row.task_id), tasks::kind.eq(&row.kind)),
+            (tasks::status.eq(&row.status), tasks::title.eq(&row.title), tasks::run_count.eq(row.run_count)),
+            (tasks::created_at.eq(row.created_at), tasks::started_at.eq(row.started_at)),
+            (tasks::finished_at.eq(row.finished_at), source_values!(&row.source)),
+        );
+        diesel::insert_into(schema::tasks::table).values(row).execute(&mut conn).unwrap();
     }
     for row in runs {
         diesel::insert_into(schema::runs::table).values(row.clone()).execute(&mut conn).unwrap();
@@ -73,7 +79,7 @@ fn filled(tasks: &[TaskRow], runs: &[RunRow], logs: &[LogRow]) -> SqliteConnecti
     conn
 }
 
-fn ids(page: &RowPage<TaskRow>) -> (Vec<i64>, Option<i64>) {
+fn ids(page: &RowPage<Task>) -> (Vec<i64>, Option<i64>) {
     (page.rows.iter().map(|row| row.id).collect(), page.next_before)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Each function is atomic; changes that belong together go into one [`Store::transact`](crate::store::Store).
 
-use super::{TaskSource, TaskStatus};
+use super::{TaskSource, TaskStatus, source_values};
 use crate::{
     clock::WallMs,
     store::{
@@ -77,7 +77,7 @@ pub fn create(conn: &mut SqliteConnection, new: &NewTask, why: &str, now: WallMs
             tasks::created_at.eq(now),
             tasks::started_at.eq((new.status == TaskStatus::Running).then_some(now)),
             tasks::finished_at.eq(new.status.is_final().then_some(now)),
-            new.source.clone(),
+            source_values!(&new.source),
             tasks::run_count.eq(run_count),
         );
         diesel::insert_into(tasks::table).values(row).execute(conn)?;

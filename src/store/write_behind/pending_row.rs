@@ -5,7 +5,7 @@ use crate::store::{
     logins::{self, LoginKey, LoginLimits, LoginRow},
     messages::{self, MessageRow},
     policy::{self, DispatchRow, TargetRow, WindowRow},
-    requests::{self, RequestRow},
+    requests::{self, JournalEntry},
     worker,
 };
 use diesel::SqliteConnection;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "nearly every row is a request; a box would cost each of them")]
 pub(super) enum PendingRow {
-    Request(RequestRow),
+    Request(JournalEntry),
     Login(Box<LoginRow>, LoginOrder),
     Message(Box<MessageRow>),
     PolicyTarget(Box<TargetRow>),
@@ -102,7 +102,7 @@ impl PendingRow {
     }
 }
 
-fn request(row: &RequestRow) -> usize {
+fn request(row: &JournalEntry) -> usize {
     row.request_id.len()
         + row.platform.len()
         + row.client_id.as_ref().map_or(0, |id| id.len())
@@ -210,8 +210,8 @@ fn write_one_by_one(
     Ok(refused)
 }
 
-impl From<RequestRow> for PendingRow {
-    fn from(row: RequestRow) -> Self {
+impl From<JournalEntry> for PendingRow {
+    fn from(row: JournalEntry) -> Self {
         PendingRow::Request(row)
     }
 }

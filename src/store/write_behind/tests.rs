@@ -65,7 +65,7 @@ async fn rows_are_written_together_after_a_rest() {
 async fn a_flush_writes_at_once_and_in_order() {
     let (store, write_behind) = start(StoreSettings::default());
     frozen(write_behind.flush()).await.unwrap();
-    write_behind.request(RequestRow { phase: "queued".into(), finished_at: None, ..row(1) });
+    write_behind.request(JournalEntry { phase: "queued".into(), finished_at: None, ..row(1) });
     write_behind.request(row(2));
     write_behind.request(row(1));
     frozen(write_behind.flush()).await.unwrap();

@@ -15,7 +15,7 @@ fn new(status: TaskStatus, tools: &[&str]) -> NewTask {
     }
 }
 
-fn task_of(conn: &mut SqliteConnection, created: &CreatedTask) -> TaskRow {
+fn task_of(conn: &mut SqliteConnection, created: &CreatedTask) -> Task {
     super::super::one(conn, &created.task_id).unwrap().unwrap()
 }
 

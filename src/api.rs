@@ -12,6 +12,7 @@ pub mod codex;
 pub mod envelope;
 pub mod events;
 pub mod fields;
+pub mod instructions;
 pub mod host;
 pub mod paging;
 pub mod pairings;

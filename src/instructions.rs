@@ -45,7 +45,7 @@ pub use center::{BatchResult, InstructionServices};
 pub use confinement::SandboxMismatch;
 pub use decision::{DecisionError, OperatorDecision};
 pub use dedupe::{DedupeKey, ENVELOPE_VERSION, Instruction, InstructionId, dedupe};
-pub use details::{BatchDetails, DuplicateInstruction, InstructionRun, MessageBlock, PlanParts};
+pub use details::BatchDetails;
 pub use execution::{InstructionExecution, InstructionExecutor, InstructionOutcome, Mandate};
 pub use extract::{BLOCK_BYTES_MAX, BLOCKS_MAX, InstructionBlock, MESSAGE_BYTES_MAX, extract, is_result_only};
 pub use hub::{InstructionHub, InstructionParts, SubmittedMessage};

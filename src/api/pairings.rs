@@ -32,6 +32,7 @@ pub struct Pairing {
     /// Origin; `none` for a peer that is not a browser.
     pub origin: Arc<str>,
     /// Time of the pairing request, in Unix milliseconds.
+    #[serde(default)]
     pub requested_at: WallMs,
     /// Time of the approval, in Unix milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,6 +50,7 @@ pub struct PairingList {
     /// The clients.
     pub pairings: Vec<Pairing>,
     /// Number of clients.
+    #[serde(default)]
     pub count: usize,
 }
 

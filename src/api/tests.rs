@@ -19,6 +19,7 @@ fn read_examples<T: JsonSchema + Serialize + DeserializeOwned>() {
 fn an_example_is_an_answer() {
     read_examples::<browser_request::BrowserResponse>();
     read_examples::<browser_request::CancelResponse>();
+    read_examples::<instructions::BatchList>();
     read_examples::<messages::StoredMessage>();
     read_examples::<pairings::PairingList>();
     read_examples::<policy::ExplainedRequest>();

@@ -26,12 +26,6 @@ loose_answer! { TaskList { tasks: Vec<Value>, count: usize, } or next_before: i6
 loose_answer! { TaskDetails { task_id: String, status: String, } }
 loose_answer! { TaskLogList { logs: Vec<Value>, count: usize, } or next_before: i64, }
 loose_answer! { RunList { runs: Vec<Value>, count: usize, } or next_before: i64, }
-loose_answer! { InstructionSubmission {
-    batch_id: Option<String>, status: String, blocks: Vec<Value>, instructions: Vec<Value>, duplicates: Vec<Value>,
-    executions: Vec<Value>,
-} }
-loose_answer! { InstructionBatchList { batches: Vec<Value>, count: usize, } or next_before: i64, }
-loose_answer! { InstructionBatch { batch_id: String, status: String, created_at: i64, } }
 loose_answer! { PairingList { pairings: Vec<Value>, count: usize, } }
 loose_answer! { Pairing {
     client_id: String, status: String, origin: String, requested_at: i64,

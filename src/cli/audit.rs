@@ -9,6 +9,7 @@ use super::{
     text::{self, JsonLayout},
 };
 use crate::{
+    api::paging::PageInfo,
     clock::WallMs,
     store::{
         audit::{AuditSubject, AuditTrail, AuditVerdict, ChainLink},
@@ -102,7 +103,8 @@ fn execute(trail: &mut AuditTrail, command: AuditCommand) -> anyhow::Result<(Str
         }
         AuditCommand::List { limit, before, json } => {
             let page = trail.lines(before, limit as usize)?;
-            Ok((if json { pretty(&AuditPage::of(&page)) } else { render_list(&page) }, ExitCode::SUCCESS))
+            let shown = AuditPage { logs: &page.rows, page_info: page.page_info() };
+            Ok((if json { pretty(&shown) } else { render_list(&page) }, ExitCode::SUCCESS))
         }
         AuditCommand::Show { id, json } => {
             let subject = trail
@@ -121,15 +123,8 @@ fn pretty(value: &impl Serialize) -> String {
 #[derive(Serialize)]
 struct AuditPage<'a> {
     logs: &'a [LogRow],
-    count: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_before: Option<i64>,
-}
-
-impl<'a> AuditPage<'a> {
-    fn of(page: &'a RowPage<LogRow>) -> Self {
-        AuditPage { logs: &page.rows, count: page.rows.len(), next_before: page.next_before }
-    }
+    #[serde(flatten)]
+    page_info: PageInfo,
 }
 
 fn render_verdict(verdict: &AuditVerdict) -> String {

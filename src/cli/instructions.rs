@@ -11,9 +11,11 @@ use super::{
     terminal::{ConfirmationPrompt, TerminalPrompt, print_error},
     text::{self, JsonLayout},
 };
-use crate::state_folder;
+use crate::{
+    api::instructions::{BatchSummary, InstructionBatch, InstructionDecisionRequest, InstructionMessageRequest},
+    state_folder,
+};
 use anyhow::Context as _;
-use serde::Serialize;
 use serde_json::value::RawValue;
 use std::{
     fs::File,
@@ -21,7 +23,6 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
 };
-use view::{BatchList, BatchView};
 
 /// Maximum size of a message file; the daemon accepts messages of one mebibyte.
 const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -138,24 +139,6 @@ struct RunArguments {
     json: bool,
 }
 
-#[derive(Serialize)]
-struct MessageBody<'a> {
-    platform: &'a str,
-    conversation_id: &'a str,
-    assistant_message_id: &'a str,
-    text: &'a str,
-    dry_run: bool,
-    require_approval: bool,
-}
-
-#[derive(Serialize)]
-struct DecisionBody<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    digest: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a str>,
-}
-
 /// The text to print, and whether the command succeeded.
 struct CommandOutput {
     text: String,
@@ -199,11 +182,7 @@ async fn execute(
                 }
             }
             let data = client.get(&format!("/v1/instructions?{}", query.finish())).await?;
-            Ok(succeeded(if json {
-                pretty(&data)
-            } else {
-                view::render_list(&client.parse::<BatchList>(&data)?, width)
-            }))
+            Ok(succeeded(if json { pretty(&data) } else { view::render_list(&client.parse(&data)?, width) }))
         }
         BatchCommand::Show { id, json } => {
             let data = client.get(&batch_path(&id)).await?;
@@ -211,27 +190,25 @@ async fn execute(
         }
         BatchCommand::Approve(approval) => approve(client, &approval, width, prompt).await,
         BatchCommand::Reject { id, reason } => {
-            let decision = DecisionBody { digest: None, reason: reason.as_deref() };
+            let decision = InstructionDecisionRequest { digest: None, reason };
             let data = client.post(&format!("{}/reject", batch_path(&id)), &decision, Some(REPLY_TIMEOUT)).await?;
-            let decided: BatchView = client.parse(&data)?;
+            let decided: BatchSummary = client.parse(&data)?;
             Ok(succeeded(format!("batch status: {}\n", text::line(view::status(&decided)))))
         }
         BatchCommand::Run(run) => {
-            let text = read_message(&run.file)?;
-            let new = format!("cli_{}", ulid::Ulid::generate());
-            let message = MessageBody {
-                platform: &run.platform,
-                conversation_id: &run.conversation_id,
-                assistant_message_id: run.message_id.as_deref().unwrap_or(&new),
-                text: &text,
-                dry_run: run.dry_run,
-                require_approval: run.require_approval,
+            let message = InstructionMessageRequest {
+                platform: run.platform,
+                conversation_id: run.conversation_id,
+                assistant_message_id: run.message_id.unwrap_or_else(|| format!("cli_{}", ulid::Ulid::generate())),
+                text: read_message(&run.file)?,
+                dry_run: Some(run.dry_run),
+                require_approval: Some(run.require_approval),
             };
             // No limit of its own: the daemon limits how long instructions run.
             let data = client.post("/v1/instructions/messages", &message, None).await?;
-            let done: BatchView = client.parse(&data)?;
+            let done = view::submitted_batch(client.parse(&data)?);
             let text = if run.json { pretty(&data) } else { view::render_batch(&done, width) };
-            Ok(CommandOutput { text, ok: done.has_succeeded() })
+            Ok(CommandOutput { text, ok: view::has_succeeded(&done) })
         }
     }
 }
@@ -248,11 +225,11 @@ async fn approve(
                    `baa-conductor instructions show`, then approve it with --yes";
         return Err(BadUsage(why).into());
     }
-    let shown: BatchView = client.parse(&client.get(&batch_path(&approval.id)).await?)?;
-    let digest = approval.digest.as_ref().or(shown.digest.as_ref());
-    let digest = digest.context("the daemon reports no digest of the batch; nothing was approved")?;
+    let shown: InstructionBatch = client.parse(&client.get(&batch_path(&approval.id)).await?)?;
+    let digest = approval.digest.as_ref().or(shown.summary.digest.as_ref());
+    let digest = digest.context("the daemon reports no digest of the batch; nothing was approved")?.clone();
     let text = view::render_batch(&shown, width);
-    if approval.yes || !view::is_pending(&shown) {
+    if approval.yes || !view::is_pending(&shown.summary) {
         // The daemon refuses a batch that is not waiting, and gives the reason.
         prompt.show(&format!("{text}\n"))?;
     } else {
@@ -264,9 +241,9 @@ async fn approve(
             return Ok(CommandOutput { text: String::new(), ok: false });
         }
     }
-    let decision = DecisionBody { digest: Some(digest), reason: approval.reason.as_deref() };
+    let decision = InstructionDecisionRequest { digest: Some(digest), reason: approval.reason.clone() };
     let data = client.post(&format!("{}/approve", batch_path(&approval.id)), &decision, Some(REPLY_TIMEOUT)).await?;
-    let decided: BatchView = client.parse(&data)?;
+    let decided: BatchSummary = client.parse(&data)?;
     Ok(succeeded(format!("approved; batch status: {}\n", text::line(view::status(&decided)))))
 }
 

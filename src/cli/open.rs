@@ -8,12 +8,12 @@ use super::{
     terminal,
 };
 use crate::{
+    api::session::SessionCode,
     clock::{Clock, WallMs},
     http::STATUS_PAGE,
 };
 use anyhow::{Context as _, bail};
 use page_file::LoginPageFile;
-use serde::Deserialize;
 use serde_json::json;
 use std::{
     env,
@@ -67,13 +67,8 @@ struct LoginPage {
 impl LoginPage {
     /// Requests a code through the address that is then opened, since the code is bound to the user of that connection.
     async fn request(client: &DaemonClient) -> anyhow::Result<Self> {
-        #[derive(Deserialize)]
-        struct IssuedCode {
-            code: String,
-            expires_at: WallMs,
-        }
         let data = client.post("/v1/session/codes", &json!({}), Some(REPLY_TIMEOUT)).await?;
-        let IssuedCode { code, expires_at } = client.parse(&data)?;
+        let SessionCode { code, expires_at } = client.parse(&data)?;
         if code.is_empty() || !code.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             bail!("the daemon returned an invalid login code");
         }

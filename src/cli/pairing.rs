@@ -5,10 +5,12 @@ use super::{
     client::{CallError, DaemonClient, REPLY_TIMEOUT},
     text,
 };
-use crate::ids::ClientId;
+use crate::{
+    api::pairings::{Pairing, PairingDecisionRequest, PairingList, PairingStatus},
+    ids::ClientId,
+};
 use anyhow::bail;
 use chrono::{DateTime, Local};
-use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use std::process::ExitCode;
 
@@ -60,23 +62,6 @@ fn parse_code(given: &str) -> Result<String, String> {
     if fits { Ok(code) } else { Err("a pairing code has six digits".to_owned()) }
 }
 
-/// The fields of `GET /v1/browser/pairings` that are shown; every field may be missing.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct PairingList {
-    pairings: Vec<PairingEntry>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct PairingEntry {
-    client_id: String,
-    status: String,
-    origin: String,
-    requested_at: Option<i64>,
-    approved_at: Option<i64>,
-}
-
 /// Runs `pair`.
 pub(super) fn pair(context: CommandContext, arguments: PairArguments) -> anyhow::Result<ExitCode> {
     let line =
@@ -94,22 +79,21 @@ pub(super) fn run(context: CommandContext, arguments: PairingsArguments) -> anyh
 async fn pair_by_code(client: &DaemonClient, code: &str) -> anyhow::Result<String> {
     let data = client.get(PAIRINGS).await?;
     let list: PairingList = client.parse(&data)?;
-    let waiting: Vec<_> = list.pairings.iter().filter(|entry| entry.status == "waiting").collect();
+    let waiting: Vec<_> = list.pairings.iter().filter(|entry| entry.status == PairingStatus::Waiting).collect();
     if waiting.is_empty() {
         bail!("no Firefox is waiting for pairing; check the extension's page for the reason");
     }
     let mut tried = Vec::new();
     for entry in waiting {
         // Several connections may wait under one client id; one attempt covers all of them.
-        if tried.contains(&&*entry.client_id) {
+        if tried.contains(&&entry.client_id) {
             continue;
         }
         tried.push(&entry.client_id);
-        let Ok(client_id) = ClientId::parse(&entry.client_id) else { continue };
-        let decision = json!({"decision": "approve", "code": code});
-        match client.post(&format!("{PAIRINGS}/{client_id}"), &decision, Some(REPLY_TIMEOUT)).await {
+        let decision = PairingDecisionRequest { decision: "approve".to_owned(), code: Some(code.to_owned()) };
+        match client.post(&format!("{PAIRINGS}/{}", entry.client_id), &decision, Some(REPLY_TIMEOUT)).await {
             Ok(data) => {
-                let paired: PairingEntry = client.parse(&data)?;
+                let paired: Pairing = client.parse(&data)?;
                 let line = format!("paired {} from {}", paired.client_id, paired.origin);
                 return Ok(text::line(&line).into_owned());
             }
@@ -146,15 +130,17 @@ fn pretty(data: &RawValue) -> String {
     format!("{}\n", text::json(data.get(), text::JsonLayout::Pretty))
 }
 
-fn render_pairings(pairings: &[PairingEntry]) -> String {
+fn render_pairings(pairings: &[Pairing]) -> String {
     if pairings.is_empty() {
         return "no Firefox is paired or waiting for pairing\n".to_owned();
     }
     let mut rows = vec![["CLIENT", "STATUS", "SINCE", "ORIGIN"].map(str::to_owned)];
     rows.extend(pairings.iter().map(|entry| {
-        let since = entry.approved_at.or(entry.requested_at).and_then(DateTime::from_timestamp_millis);
+        let since = DateTime::from_timestamp_millis(entry.approved_at.unwrap_or(entry.requested_at));
         let since = since.map(|at| at.with_timezone(&Local).format("%Y-%m-%d %H:%M").to_string());
-        [&entry.client_id, &entry.status, &since.unwrap_or_default(), &entry.origin].map(|cell| text::line(cell).into())
+        let (status, since) = (json!(entry.status), since.unwrap_or_default());
+        let status = status.as_str().unwrap_or_default();
+        [entry.client_id.as_str(), status, &since, &entry.origin].map(|cell| text::line(cell).into())
     }));
     let widths = [0, 1, 2].map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
     let line = |row: &[String; 4]| {

@@ -3,35 +3,23 @@
 use super::{
     endpoint::ApiCall,
     error::{ApiError, Code},
-    paging::{PageInfo, PageLimit, before_cursor},
+    fields,
+    paging::{PageLimit, before_cursor},
     reply::{ApiReply, ResponseGuard, SuccessEnvelope},
 };
 use crate::{
-    instructions::{
-        AssistantMessage, BatchDetails, DecisionError, IngestError, InstructionExecution, InstructionRun,
-        MessageSubmission, NAME_BYTES_MAX, OperatorDecision, PlanParts,
+    api::instructions::{
+        BatchList, InstructionBatch, InstructionDecisionRequest, InstructionListParameters, InstructionMessageRequest,
+        InstructionSubmission, PlanParts,
     },
-    store::batches::{self, BatchRow, BatchStatus},
-    wire::{FieldError, JsonObject, RawJson, json},
+    instructions::{AssistantMessage, DecisionError, IngestError, MessageSubmission, NAME_BYTES_MAX, OperatorDecision},
+    store::batches::{self, BatchStatus},
+    wire::{FieldError, JsonObject, json},
 };
-use serde::Serialize;
 use std::borrow::Cow;
 use strum::VariantNames;
 
 const LIMIT: PageLimit = PageLimit { default: 20, max: 100 };
-/// Most characters of a reason.
-const REASON_CHARS_MAX: usize = 500;
-
-/// The result of a submission.
-#[derive(Serialize)]
-struct SubmissionView<'a> {
-    /// `null` after a dry run, which is not stored.
-    batch_id: Option<&'a str>,
-    status: &'a str,
-    #[serde(flatten)]
-    parts: PlanParts,
-    executions: &'a [InstructionExecution],
-}
 
 /// `POST /v1/instructions/messages`. Responds after everything has run that needs no approval.
 pub(super) async fn submit(call: ApiCall) -> Result<ApiReply, ApiError> {
@@ -51,15 +39,15 @@ pub(super) async fn submit(call: ApiCall) -> Result<ApiReply, ApiError> {
             status = details.batch.row.status;
         }
     }
-    let batch_id = (accepted.status != BatchStatus::Planned).then_some(accepted.batch_id.as_str());
-    let view =
-        SubmissionView { batch_id, status: &status, parts: PlanParts::of(&accepted.plan), executions: &executions };
+    let batch_id = Some(accepted.batch_id).filter(|_| accepted.status != BatchStatus::Planned);
+    let view = InstructionSubmission { batch_id, status, parts: PlanParts::of(&accepted.plan), executions };
     let mut text = SuccessEnvelope::begin(&call.id, 1_024);
     json::write(&mut text, &view);
     Ok(ApiReply::Guarded(SuccessEnvelope::end(text), ResponseGuard::Operation(shutdown_guard)))
 }
 
-fn submission(fields: &JsonObject<'_>) -> Result<MessageSubmission, ApiError> {
+/// Reads a submitted message.
+pub(super) fn submission(fields: &JsonObject<'_>) -> Result<MessageSubmission, ApiError> {
     let name = |names: &[&'static str]| -> Result<String, FieldError> {
         let text = fields.required_text(names)?;
         if text.len() > NAME_BYTES_MAX {
@@ -67,37 +55,31 @@ fn submission(fields: &JsonObject<'_>) -> Result<MessageSubmission, ApiError> {
         }
         Ok(text.into_owned())
     };
-    let text = fields.verbatim(&["text"])?.ok_or_else(|| FieldError::new("text", "is required"))?;
+    let text =
+        fields.verbatim(InstructionMessageRequest::text())?.ok_or_else(|| FieldError::new("text", "is required"))?;
     let message = AssistantMessage {
-        platform: name(&["platform"])?,
-        conversation_id: Some(name(&["conversation_id", "conversationId"])?),
-        assistant_message_id: name(&["assistant_message_id", "assistantMessageId"])?,
+        platform: name(InstructionMessageRequest::platform())?,
+        conversation_id: Some(name(InstructionMessageRequest::conversation_id())?),
+        assistant_message_id: name(InstructionMessageRequest::assistant_message_id())?,
         text: text.into_owned(),
     };
     let flag = |names: &[&'static str]| fields.boolean(names).map(Option::unwrap_or_default);
-    let (require_approval, dry_run) = (flag(&["require_approval", "requireApproval"])?, flag(&["dry_run", "dryRun"])?);
+    let (require_approval, dry_run) =
+        (flag(InstructionMessageRequest::require_approval())?, flag(InstructionMessageRequest::dry_run())?);
     Ok(MessageSubmission::from_operator(message, require_approval, dry_run))
-}
-
-#[derive(Serialize)]
-struct BatchList {
-    batches: Vec<BatchRow>,
-    #[serde(flatten)]
-    page_info: PageInfo,
 }
 
 /// `GET /v1/instructions`, without the contents of messages.
 pub(super) async fn list(call: ApiCall) -> Result<ApiReply, ApiError> {
     let named = |name: String| name.parse::<BatchStatus>().map_err(|_| bad_status());
     let filter = batches::BatchFilter {
-        status: call.query(&["status"]).map(named).transpose()?,
-        platform: call.query(&["platform"]),
+        status: call.query(InstructionListParameters::status()).map(named).transpose()?,
+        platform: call.query(InstructionListParameters::platform()),
         before: before_cursor(&call)?,
         limit: LIMIT.requested(&call)?,
     };
     let page = call.core.store.read(move |conn| batches::list(conn, &filter)).await?;
-    let page_info = PageInfo { count: page.rows.len(), next_before: page.next_before };
-    Ok(call.success(&BatchList { batches: page.rows, page_info }))
+    Ok(call.success(&BatchList { page_info: page.page_info(), batches: page.rows }))
 }
 
 fn bad_status() -> ApiError {
@@ -105,37 +87,17 @@ fn bad_status() -> ApiError {
     ApiError::field("status", format!("\"status\" must be one of {names}."))
 }
 
-#[derive(Serialize)]
-struct BatchView<'a> {
-    #[serde(flatten)]
-    row: &'a BatchRow,
-    #[serde(flatten)]
-    parts: PlanParts,
-    runs: Vec<InstructionRun>,
-    executions: Vec<RawJson>,
-    /// Why the batch was rejected.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rejection: Option<RawJson>,
-}
-
-impl<'a> BatchView<'a> {
-    fn of(details: &'a BatchDetails) -> Self {
-        let batch = &details.batch;
-        BatchView {
-            row: &batch.row,
-            parts: PlanParts::of(&batch.plan),
-            runs: details.runs(),
-            executions: details.executions(),
-            rejection: batch.rejection.clone().map(RawJson::trusted),
-        }
-    }
-}
-
 /// `GET /v1/instructions/{batch_id}`: with the exact instructions and their results.
 pub(super) async fn one(call: ApiCall) -> Result<ApiReply, ApiError> {
     let details = call.core.instructions.show(call.part("batch_id")).await?;
     let details = details.ok_or_else(no_batch)?;
-    Ok(call.success(&BatchView::of(&details)))
+    Ok(call.success(&InstructionBatch {
+        parts: PlanParts::of(&details.batch.plan),
+        runs: details.runs(),
+        executions: details.executions(),
+        rejection: details.batch.rejection.as_deref().and_then(|stored| serde_json::from_str(stored).ok()),
+        summary: details.batch.row,
+    }))
 }
 
 /// `POST /v1/instructions/{batch_id}/approve`. The batch is queued.
@@ -149,15 +111,16 @@ pub(super) async fn reject(call: ApiCall) -> Result<ApiReply, ApiError> {
 }
 
 async fn decide(call: ApiCall, approve: bool) -> Result<ApiReply, ApiError> {
-    let fields = call.fields()?;
-    let reason = fields.text(&["reason"])?.map(Cow::into_owned);
-    if reason.as_ref().is_some_and(|reason| reason.chars().count() > REASON_CHARS_MAX) {
-        return Err(FieldError::new("reason", format!("must not be longer than {REASON_CHARS_MAX} characters")).into());
-    }
-    let digest = fields.text(&["digest"])?.map(Cow::into_owned);
+    let (reason, digest) = decision(&call.fields()?)?;
     let decision = OperatorDecision { approve, digest, by: "bearer", reason };
     let row = call.core.instructions.decide(call.part("batch_id"), decision).await?;
     Ok(call.success(&row))
+}
+
+/// Reads the reason and the digest of a decision.
+pub(super) fn decision(fields: &JsonObject<'_>) -> Result<(Option<String>, Option<String>), ApiError> {
+    let reason = fields::short_reason(fields, InstructionDecisionRequest::reason())?;
+    Ok((reason, fields.text(InstructionDecisionRequest::digest())?.map(Cow::into_owned)))
 }
 
 fn no_batch() -> ApiError {

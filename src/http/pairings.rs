@@ -36,7 +36,8 @@ fn client_id(call: &ApiCall) -> Result<ClientId, ApiError> {
     ClientId::parse(call.part("client_id")).map_err(|_| of_pairing_error(PairingError::UnknownClient))
 }
 
-fn decision(text: &str) -> Result<PairingDecision, ApiError> {
+/// Reads a decision.
+pub(super) fn decision(text: &str) -> Result<PairingDecision, ApiError> {
     let fields = body::parse_object(text)?;
     match &*fields.required_text(PairingDecisionRequest::decision())? {
         "approve" => {

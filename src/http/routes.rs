@@ -317,7 +317,7 @@ routes! {
         "Runs the instructions of a message, each once, or says what they would run.";
     "instructions.list" GET "/v1/instructions" [Token, Read, Control, Always]
         at("/v1/instructions?status=pending_approval"), instructions::list,
-        answers::<InstructionBatchList>().parameters::<InstructionListParameters>().fails(operation::STORE),
+        answers::<BatchList>().parameters::<InstructionListParameters>().fails(operation::STORE),
         "Lists batches of instructions, newest first.";
     "instructions.one" GET "/v1/instructions/{batch_id}" [Token, Read, Control, Always]
         at("/v1/instructions/batch-1"), instructions::one,
@@ -325,14 +325,14 @@ routes! {
         "Shows a batch, exactly what it runs and what came of it.";
     "instructions.approve" POST "/v1/instructions/{batch_id}/approve" [Token, Write, Control, Always]
         at("/v1/instructions/batch-1/approve").with(r#"{"reason":"as discussed"}"#), instructions::approve,
-        answers::<InstructionBatch>()
+        answers::<BatchSummary>()
             .parameters::<InstructionBatchParameters>()
             .body::<InstructionDecisionRequest>()
             .fails(operation::INSTRUCTION_DECISION),
         "Lets a batch run that waits for approval, as it was shown.";
     "instructions.reject" POST "/v1/instructions/{batch_id}/reject" [Token, Write, Control, Always]
         at("/v1/instructions/batch-1/reject").with(r#"{"reason":"not now"}"#), instructions::reject,
-        answers::<InstructionBatch>()
+        answers::<BatchSummary>()
             .parameters::<InstructionBatchParameters>()
             .body::<InstructionDecisionRequest>()
             .fails(operation::INSTRUCTION_DECISION),

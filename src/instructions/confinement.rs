@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     host::{self, settings::SandboxLevel},
-    store::batches::{BatchOrigin, BatchRow},
+    store::batches::{BatchOrigin, BatchSummary},
 };
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +69,7 @@ impl SandboxLevels {
     /// # Errors
     ///
     /// The configured sandbox differs from the one that was decided.
-    pub(super) fn of_stored(self, row: &BatchRow, plan: &str) -> Result<BatchConfinement, SandboxMismatch> {
+    pub(super) fn of_stored(self, row: &BatchSummary, plan: &str) -> Result<BatchConfinement, SandboxMismatch> {
         let kept: Vec<_> =
             stored_plan::read(plan).unwrap_or_default().into_iter().map(|entry| entry.confined).collect();
         let authority = kept.iter().find_map(|confined| confined.authority).unwrap_or(InstructionAuthority::Model);

@@ -3,7 +3,7 @@
 use super::{confinement::SandboxMismatch, hub::InstructionShared, stored_plan};
 use crate::store::{
     StoreError,
-    batches::{self, BatchRow},
+    batches::{self, BatchSummary},
 };
 
 /// A person's decision.
@@ -40,7 +40,7 @@ pub enum DecisionError {
 }
 
 impl InstructionShared {
-    pub(super) async fn decide(&self, batch_id: &str, word: OperatorDecision) -> Result<BatchRow, DecisionError> {
+    pub(super) async fn decide(&self, batch_id: &str, word: OperatorDecision) -> Result<BatchSummary, DecisionError> {
         let (name, now) = (batch_id.to_owned(), self.setup.clock.now_ms());
         let levels = self.levels();
         let decide = move |conn: &mut _| {

@@ -13,7 +13,7 @@ use crate::{
         registry::PromptMethod,
     },
     relay::{RelayRequest, RequestWork, ResponseMode, UpstreamCall},
-    store::batches::{self, BatchRow, DeliveryStatus},
+    store::batches::{self, BatchSummary, DeliveryStatus},
     wire::RawJson,
 };
 use std::sync::Arc;
@@ -24,7 +24,7 @@ const HOUR_MS: WallMs = 60 * 60 * 1_000;
 pub(super) fn start(
     shared: &Arc<InstructionShared>,
     services: &InstructionServices,
-    row: BatchRow,
+    row: BatchSummary,
     executions: &[InstructionExecution],
 ) {
     let settings = &shared.setup.settings;
@@ -50,7 +50,7 @@ pub(super) fn start(
 async fn deliver(
     shared: &InstructionShared,
     services: &InstructionServices,
-    row: &BatchRow,
+    row: &BatchSummary,
     prompt: &str,
 ) -> (DeliveryStatus, String) {
     let failed = |why: &dyn std::fmt::Display| (DeliveryStatus::Failed, why.to_string());
@@ -85,7 +85,7 @@ struct DeliveryRound<'a> {
 }
 
 impl<'a> DeliveryRound<'a> {
-    fn begin(shared: &'a InstructionShared, row: &BatchRow) -> Self {
+    fn begin(shared: &'a InstructionShared, row: &BatchSummary) -> Self {
         let conversation = (row.message.platform.clone(), row.message.conversation_id.clone().unwrap_or_default());
         let mut delivering = shared.delivering.lock();
         let count = delivering.entry(conversation.clone()).or_default();
@@ -108,7 +108,7 @@ impl Drop for DeliveryRound<'_> {
 }
 
 /// Returns the number of the conversation's deliveries within the last hour.
-async fn rounds(shared: &InstructionShared, row: &BatchRow) -> Result<u64, crate::store::StoreError> {
+async fn rounds(shared: &InstructionShared, row: &BatchSummary) -> Result<u64, crate::store::StoreError> {
     let since = shared.setup.clock.now_ms().saturating_sub(HOUR_MS);
     let (platform, conversation) = (row.message.platform.clone(), row.message.conversation_id.clone());
     let count = move |conn: &mut _| {
@@ -119,7 +119,7 @@ async fn rounds(shared: &InstructionShared, row: &BatchRow) -> Result<u64, crate
 }
 
 /// Returns the request for the prompt, or `None` if the platform's prompts cannot name a conversation.
-fn request(services: &InstructionServices, row: &BatchRow, prompt: &str) -> Option<RelayRequest> {
+fn request(services: &InstructionServices, row: &BatchSummary, prompt: &str) -> Option<RelayRequest> {
     let platform = services.registry.get(&row.message.platform)?;
     if platform.prompt != PromptMethod::Claude {
         return None;

@@ -1,11 +1,11 @@
 //! Details of a batch: the blocks of its message, its instructions and their results.
 
 use super::{
-    execution::InstructionExecution,
     hub::InstructionHub,
     stored_plan::{self, StoredInstruction},
 };
 use crate::{
+    api::instructions::{DuplicateInstruction, InstructionExecution, InstructionRun, PlanParts},
     store::{
         SqliteConnection, StoreError,
         batches::{self, StoredBatch},
@@ -16,42 +16,8 @@ use crate::{
     },
     wire::RawJson,
 };
-use serde::{Deserialize, Serialize};
 
-/// A `baa` block of a message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MessageBlock {
-    /// Index among the `baa` blocks.
-    pub block_index: usize,
-    /// The block as in the message, with its fences.
-    pub raw_block: String,
-}
-
-/// An instruction that an earlier batch contains.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct DuplicateInstruction {
-    /// Index of its block in the message.
-    pub block_index: usize,
-    /// Id of the instruction.
-    pub instruction_id: String,
-    /// Deduplication key.
-    pub dedupe_key: String,
-    /// Batch that contains the instruction.
-    pub batch_id: String,
-}
-
-/// The parts of a plan.
-#[derive(Clone, Debug, Serialize)]
-pub struct PlanParts {
-    /// Blocks of the message.
-    pub blocks: Vec<MessageBlock>,
-    /// All instructions, each with the operation it runs.
-    pub instructions: RawJson,
-    /// Instructions that do not run because an earlier batch contains them.
-    pub duplicates: Vec<DuplicateInstruction>,
-}
-
-impl PlanParts {
+impl PlanParts<RawJson> {
     /// Reads the parts of a stored plan.
     pub fn of(plan: &str) -> Self {
         let duplicates = stored_plan::read(plan).unwrap_or_default().into_iter().filter_map(|entry| {
@@ -64,19 +30,6 @@ impl PlanParts {
             instructions: RawJson::trusted(plan),
         }
     }
-}
-
-/// A run of a batch.
-#[derive(Clone, Debug, Serialize)]
-pub struct InstructionRun {
-    /// Id of the run.
-    pub run_id: String,
-    /// Index of the block.
-    pub block_index: usize,
-    /// Id of the instruction.
-    pub instruction_id: String,
-    /// Status of the run.
-    pub status: String,
 }
 
 /// A batch with its runs.
@@ -105,7 +58,7 @@ impl BatchDetails {
         let shown = |(entry, run): (StoredInstruction, &RunRow)| match &run.result {
             Some(result) => Some(RawJson::trusted(result.as_str())),
             None if run.status == TaskStatus::Interrupted.name() => {
-                Some(RawJson::of(&InstructionExecution::interrupted(&entry, run.started_at, run.finished_at)))
+                Some(RawJson::of(&InstructionExecution::interrupted(&entry, run)))
             }
             None => None,
         };

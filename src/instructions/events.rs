@@ -21,7 +21,7 @@ pub(super) struct BatchChanged {
 }
 
 impl BatchChanged {
-    pub(super) fn of(row: &BatchRow, at: WallMs) -> Self {
+    pub(super) fn of(row: &BatchSummary, at: WallMs) -> Self {
         BatchChanged {
             batch_id: row.batch_id.clone(),
             task_id: row.task_id.clone(),

@@ -5,7 +5,12 @@ use super::{
     screen::InstructionAuthority,
     stored_plan::StoredInstruction,
 };
-use crate::{clock::WallMs, host::OperationOrigin, store::batches::BatchMessage};
+pub use crate::api::instructions::{InstructionExecution, InstructionOutcome};
+use crate::{
+    clock::WallMs,
+    host::OperationOrigin,
+    store::{batches::BatchMessage, tasks::runs::RunRow},
+};
 use futures_util::future::LocalBoxFuture;
 use serde::Serialize;
 use serde_json::Value;
@@ -103,23 +108,15 @@ impl InstructionExecution {
     }
 
     /// Returns the result of an instruction that was running when the daemon ended.
-    pub(super) fn interrupted(
-        entry: &StoredInstruction,
-        started_at: Option<WallMs>,
-        finished_at: Option<WallMs>,
-    ) -> Value {
-        serde_json::json!({
-            "instruction_id": entry.instruction_id,
-            "dedupe_key": entry.dedupe_key,
-            "block_index": entry.block_index,
-            "target": entry.target,
-            "tool": entry.tool,
-            "ok": false,
-            "error": "interrupted",
-            "message": "It had begun when the service ended: it may have had effects, and is not run again.",
-            "route": entry.route,
-            "started_at": started_at,
-            "finished_at": finished_at,
-        })
+    pub(super) fn interrupted(entry: &StoredInstruction, run: &RunRow) -> Self {
+        let done = InstructionOutcome {
+            error: Some("interrupted".to_owned()),
+            message: Some(
+                "It had begun when the service ended: it may have had effects, and is not run again.".to_owned(),
+            ),
+            ..InstructionOutcome::default()
+        };
+        let (started_at, finished_at) = (run.started_at.unwrap_or_default(), run.finished_at.unwrap_or_default());
+        InstructionExecution::of(entry, "", done, started_at, finished_at)
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     state_folder::instructions_enabled,
     store::{
         Store, StoreError,
-        batches::{self, BatchRow},
+        batches::{self, BatchSummary},
     },
     system::SystemControl,
     telemetry::metrics,
@@ -151,7 +151,7 @@ impl InstructionHub {
     }
 
     /// Applies a person's decision to a waiting batch.
-    pub async fn decide(&self, batch_id: &str, word: OperatorDecision) -> Result<BatchRow, DecisionError> {
+    pub async fn decide(&self, batch_id: &str, word: OperatorDecision) -> Result<BatchSummary, DecisionError> {
         let (hub, batch_id) = (self.clone(), batch_id.to_owned());
         let decided = async move {
             let decided = hub.shared.decide(&batch_id, word).await;
@@ -263,12 +263,12 @@ impl InstructionShared {
     }
 
     /// Publishes and counts the status of a batch.
-    pub(super) fn publish_status(&self, row: &BatchRow) {
+    pub(super) fn publish_status(&self, row: &BatchSummary) {
         self.setup.metrics.entered(&row.status);
         self.publish(row);
     }
 
-    pub(super) fn publish(&self, row: &BatchRow) {
+    pub(super) fn publish(&self, row: &BatchSummary) {
         self.setup.events.publish("instruction", BatchChanged::of(row, self.setup.clock.now_ms()));
     }
 
@@ -279,7 +279,7 @@ impl InstructionShared {
         }
     }
 
-    pub(super) async fn row(&self, batch_id: &str) -> Option<BatchRow> {
+    pub(super) async fn row(&self, batch_id: &str) -> Option<BatchSummary> {
         let name = batch_id.to_owned();
         let read = self.setup.store.run(move |conn| batches::one(conn, &name)).await;
         read.ok().flatten().map(|batch| batch.row)

@@ -16,7 +16,7 @@ use crate::{
     clock::WallMs,
     store::{
         SqliteConnection, StoreError,
-        batches::{self, BatchMessage, BatchOrigin, BatchRow, BatchStatus, BatchWork, NewBatch},
+        batches::{self, BatchMessage, BatchOrigin, BatchStatus, BatchSummary, BatchWork, NewBatch},
         dedupe_keys,
     },
 };
@@ -296,10 +296,10 @@ fn owners(conn: &mut SqliteConnection, batch: &PlannedBatch) -> Result<Vec<Optio
     keys.map(|key| dedupe_keys::owner(conn, key)).collect()
 }
 
-fn of_message(conn: &mut SqliteConnection, of: &BatchMessage) -> Result<Option<BatchRow>, StoreError> {
+fn of_message(conn: &mut SqliteConnection, of: &BatchMessage) -> Result<Option<BatchSummary>, StoreError> {
     batches::of_message(conn, &of.platform, of.conversation_id.as_deref(), &of.assistant_message_id)
 }
 
-fn find(conn: &mut SqliteConnection, batch_id: &str) -> Result<BatchRow, StoreError> {
+fn find(conn: &mut SqliteConnection, batch_id: &str) -> Result<BatchSummary, StoreError> {
     batches::one(conn, batch_id)?.map(|batch| batch.row).ok_or(StoreError::NotFound)
 }

@@ -12,6 +12,7 @@ use super::{
     rejection::{PipelineStage, Rejection, RejectionCode},
     screen::{InstructionTool, ScreenedInstruction},
 };
+pub use crate::api::instructions::InstructionRoute;
 use crate::{
     host::{ExecInput, FileEncoding, FileReadInput, FileWriteInput, READ_BYTES_DEFAULT, input},
     records::{LIMIT_DEFAULT, LIMIT_MAX, LoginStatus, RecordFilter},

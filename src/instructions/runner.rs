@@ -23,7 +23,7 @@ use crate::{
     state_folder::StoreMark,
     store::{
         StoreError,
-        batches::{self, BatchOrigin, BatchRow, StoredBatch},
+        batches::{self, BatchOrigin, BatchSummary, StoredBatch},
         identity,
         tasks::{self, StatusChange, TaskStatus, runs},
     },
@@ -110,7 +110,7 @@ impl BatchRunner {
 
     async fn instructions(
         &self,
-        row: &BatchRow,
+        row: &BatchSummary,
         entries: &[StoredInstruction],
         confinement: BatchConfinement,
     ) -> Result<BatchRun, StoreError> {

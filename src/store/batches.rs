@@ -15,7 +15,8 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-use super::{StoreError, schema::instruction_batches as batches, tasks};
+use super::{StoreError, query::queryable, schema::instruction_batches as batches, tasks};
+pub use crate::api::instructions::{BatchApproval, BatchMessage, BatchSummary};
 use crate::clock::WallMs;
 use diesel::prelude::*;
 use serde::Serialize;
@@ -113,77 +114,22 @@ impl DeliveryStatus {
     }
 }
 
-/// A batch without its plan. Times are Unix milliseconds.
-#[derive(Clone, Debug, PartialEq, Eq, Queryable, Serialize)]
-pub struct BatchRow {
-    /// Number, ascending in order of arrival.
-    #[serde(skip)]
-    pub id: i64,
-    /// Id of the batch.
-    pub batch_id: String,
-    /// Id of its task.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub task_id: Option<String>,
-    /// See [`BatchStatus`].
-    pub status: String,
-    /// See [`BatchOrigin`].
-    pub origin: String,
-    /// The message.
-    #[serde(flatten)]
-    pub message: BatchMessage,
-    /// Time of arrival.
-    pub created_at: WallMs,
-    /// Time of its end.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub finished_at: Option<WallMs>,
-    /// Approval state.
-    #[serde(flatten)]
-    pub approval: ApprovalRow,
-    /// See [`DeliveryStatus`].
-    pub delivery: String,
-    /// Digest of the batch and its plan, which an approval is bound to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub digest: Option<String>,
-}
-
-/// Identity of a batch's message.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Queryable, Insertable, Serialize)]
-#[diesel(table_name = batches)]
-pub struct BatchMessage {
-    /// Platform.
-    pub platform: String,
-    /// Conversation.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub conversation_id: Option<String>,
-    /// Id of the message.
-    pub assistant_message_id: String,
-    /// Client that observed it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub client_id: Option<String>,
-}
-
-/// Approval state of a batch.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Queryable, Serialize)]
-pub struct ApprovalRow {
-    /// End of the time for a decision.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<WallMs>,
-    /// Time of the decision.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub decided_at: Option<WallMs>,
-    /// Origin of the decision.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub decided_by: Option<String>,
-    /// Reason of the current status.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
+queryable! { BatchSummary {
+    id: i64, batch_id: String, task_id: Option<String>, status: String, origin: String, message: BatchMessage,
+    created_at: WallMs, finished_at: Option<WallMs>, approval: BatchApproval, delivery: String, digest: Option<String>,
+} }
+queryable! { BatchMessage {
+    platform: String, conversation_id: Option<String>, assistant_message_id: String, client_id: Option<String>,
+} }
+queryable! { BatchApproval {
+    expires_at: Option<WallMs>, decided_at: Option<WallMs>, decided_by: Option<String>, reason: Option<String>,
+} }
 
 /// A batch with its plan.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable)]
 pub struct StoredBatch {
     /// The batch.
-    pub row: BatchRow,
+    pub row: BatchSummary,
     /// Blocks, instructions and operations as JSON, in the format of the instruction center.
     pub plan: String,
     /// Rejection, as JSON.

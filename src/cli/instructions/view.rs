@@ -2,95 +2,56 @@
 //! each of its lines stands behind a mark, so that none of it can imitate output of the daemon.
 
 use crate::{
+    api::instructions::{
+        BatchInstruction, BatchList, BatchSummary, InstructionBatch, InstructionExecution, InstructionSubmission,
+    },
     cli::{line_wrap, text},
     clock::WallMs,
 };
 use chrono::{DateTime, SecondsFormat};
-use serde::Deserialize;
 use serde_json::Value;
 use std::fmt::Write;
 
-/// A page of batches.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct BatchList {
-    batches: Vec<BatchView>,
-    next_before: Option<i64>,
+/// Returns the batch of a submitted message, as far as the answer shows it.
+pub(super) fn submitted_batch(done: InstructionSubmission) -> InstructionBatch {
+    let InstructionSubmission { batch_id, status, parts, executions } = done;
+    let summary = BatchSummary { batch_id: batch_id.unwrap_or_default(), status, ..BatchSummary::default() };
+    InstructionBatch { summary, parts, executions, ..InstructionBatch::default() }
 }
 
-/// The fields of a batch that are shown.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct BatchView {
-    batch_id: Option<String>,
-    status: Option<String>,
-    origin: Option<String>,
-    platform: Option<String>,
-    conversation_id: Option<String>,
-    created_at: Option<WallMs>,
-    expires_at: Option<WallMs>,
-    client_id: Option<String>,
-    reason: Option<String>,
-    delivery: Option<String>,
-    pub(super) digest: Option<String>,
-    instructions: Vec<InstructionView>,
-    executions: Vec<ExecutionView>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct InstructionView {
-    block_index: usize,
-    instruction_id: Option<String>,
-    target: String,
-    tool: String,
-    verdict: Option<String>,
-    /// The sandbox, for operations on this machine.
-    sandbox: Option<String>,
-    plan: Value,
-    duplicate_of: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct ExecutionView {
-    block_index: usize,
-    ok: bool,
-    error: Option<String>,
-    message: Option<String>,
-    data: Value,
-}
-
-impl BatchView {
-    /// Whether the batch ended normally and every executed instruction succeeded.
-    pub(super) fn has_succeeded(&self) -> bool {
-        let ended = ["executed", "no_instructions", "duplicate_only", "planned", "pending_approval", "queued"];
-        self.status.as_deref().is_some_and(|status| ended.contains(&status)) && self.executions.iter().all(|one| one.ok)
-    }
+/// Whether the batch ended normally and every executed instruction succeeded.
+pub(super) fn has_succeeded(batch: &InstructionBatch) -> bool {
+    let ended = ["executed", "no_instructions", "duplicate_only", "planned", "pending_approval", "queued"];
+    ended.contains(&&*batch.summary.status) && batch.executions.iter().all(|one| one.done.ok)
 }
 
 /// The status of a batch.
-pub(super) fn status(batch: &BatchView) -> &str {
-    batch.status.as_deref().unwrap_or("unknown")
+pub(super) fn status(batch: &BatchSummary) -> &str {
+    or_default(&batch.status, "unknown")
+}
+
+fn or_default<'a>(text: &'a str, default: &'a str) -> &'a str {
+    if text.is_empty() { default } else { text }
 }
 
 /// Whether a batch waits for approval.
-pub(super) fn is_pending(batch: &BatchView) -> bool {
-    batch.status.as_deref() == Some("pending_approval")
+pub(super) fn is_pending(batch: &BatchSummary) -> bool {
+    batch.status == "pending_approval"
 }
 
 /// Renders a page of batches, one per line.
 pub(super) fn render_list(list: &BatchList, width: Option<usize>) -> String {
     let mut out = String::new();
     for batch in &list.batches {
-        let cell = |value: &Option<String>| text::line(value.as_deref().unwrap_or("-")).into_owned();
+        let cell = |value: &str| text::line(or_default(value, "-")).into_owned();
         let (at, id) = (format_time(batch.created_at), cell(&batch.batch_id));
-        let from = format!("{}/{}", cell(&batch.platform), cell(&batch.conversation_id));
+        let conversation = batch.message.conversation_id.as_deref().unwrap_or_default();
+        let from = format!("{}/{}", cell(&batch.message.platform), cell(conversation));
         let status = text::line(status(batch));
         let line = format!("{at}  {id}  {status:<16}  {:<4}  {from}", cell(&batch.origin));
         out.push_str(&line_wrap::wrap_line("", &line, width));
     }
-    if let Some(before) = list.next_before {
+    if let Some(before) = list.page_info.next_before {
         // Writing to a String cannot fail.
         let _ = writeln!(out, "older batches exist, before {before}");
     }
@@ -98,30 +59,31 @@ pub(super) fn render_list(list: &BatchList, width: Option<usize>) -> String {
 }
 
 /// Renders a batch: what it runs exactly, and the results.
-pub(super) fn render_batch(batch: &BatchView, width: Option<usize>) -> String {
+pub(super) fn render_batch(batch: &InstructionBatch, width: Option<usize>) -> String {
     let mut out = String::new();
     let mut row = |name: &str, value: &str| {
         out.push_str(&line_wrap::wrap_line(&format!("{name:<14}"), &text::line(value), width));
     };
-    row("batch", batch.batch_id.as_deref().unwrap_or("not stored"));
-    row("status", status(batch));
+    let BatchSummary { message, approval, .. } = &batch.summary;
+    row("batch", or_default(&batch.summary.batch_id, "not stored"));
+    row("status", status(&batch.summary));
     for (name, value) in [
-        ("from", &batch.origin),
-        ("platform", &batch.platform),
-        ("conversation", &batch.conversation_id),
-        ("client", &batch.client_id),
-        ("because", &batch.reason),
-        ("digest", &batch.digest),
-        ("delivery", &batch.delivery),
+        ("from", Some(&batch.summary.origin)),
+        ("platform", Some(&message.platform)),
+        ("conversation", message.conversation_id.as_ref()),
+        ("client", message.client_id.as_ref()),
+        ("because", approval.reason.as_ref()),
+        ("digest", batch.summary.digest.as_ref()),
+        ("delivery", Some(&batch.summary.delivery)),
     ] {
-        if let Some(value) = value {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
             row(name, value);
         }
     }
-    if batch.expires_at.is_some() && is_pending(batch) {
-        row("expires", &format_time(batch.expires_at));
+    if let Some(expires_at) = approval.expires_at.filter(|_| is_pending(&batch.summary)) {
+        row("expires", &format_time(expires_at));
     }
-    for one in &batch.instructions {
+    for one in &batch.parts.instructions {
         let done = batch.executions.iter().find(|done| done.block_index == one.block_index);
         render_instruction(&mut out, one, done, width);
     }
@@ -129,16 +91,21 @@ pub(super) fn render_batch(batch: &BatchView, width: Option<usize>) -> String {
 }
 
 /// Describes how much an approval lets run, such as "2 instructions, 14 lines".
-pub(super) fn approval_extent(batch: &BatchView) -> String {
-    let runs: Vec<_> = batch.instructions.iter().filter(|one| one.duplicate_of.is_none()).collect();
+pub(super) fn approval_extent(batch: &InstructionBatch) -> String {
+    let runs: Vec<_> = batch.parts.instructions.iter().filter(|one| one.duplicate_of.is_none()).collect();
     let lines: usize = runs.iter().flat_map(|one| plan_fields(&one.plan["input"])).map(|row| row.lines()).sum();
     format!("{}, {}", count_of(runs.len(), "instruction"), count_of(lines, "line"))
 }
 
-fn render_instruction(out: &mut String, one: &InstructionView, done: Option<&ExecutionView>, width: Option<usize>) {
-    let note = match (&one.duplicate_of, one.verdict.as_deref()) {
+fn render_instruction(
+    out: &mut String,
+    one: &BatchInstruction,
+    done: Option<&InstructionExecution>,
+    width: Option<usize>,
+) {
+    let note = match (&one.duplicate_of, &*one.verdict) {
         (Some(batch), _) => format!("  does not run: already in {batch}"),
-        (None, Some("needs_approval")) => "  needs approval".to_owned(),
+        (None, "needs_approval") => "  needs approval".to_owned(),
         _ => String::new(),
     };
     let confined = match one.sandbox.as_deref() {
@@ -146,8 +113,7 @@ fn render_instruction(out: &mut String, one: &InstructionView, done: Option<&Exe
         Some(level) => format!("  runs in {level}"),
         None => String::new(),
     };
-    let id = one.instruction_id.as_deref().unwrap_or_default();
-    let head = format!("@{}::{}  {id}{confined}{note}", one.target, one.tool);
+    let head = format!("@{}::{}  {}{confined}{note}", one.target, one.tool, one.instruction_id);
     out.push('\n');
     out.push_str(&line_wrap::wrap_line(&format!("{}  ", one.block_index), &text::line(&head), width));
     let input = &one.plan["input"];
@@ -169,19 +135,20 @@ fn render_instruction(out: &mut String, one: &InstructionView, done: Option<&Exe
         let note = "contains right-to-left text, which a terminal may display in another order";
         out.push_str(&line_wrap::wrap_line("  ", &format!("({note})"), width));
     }
-    let Some(done) = done else { return };
+    let Some(InstructionExecution { done, .. }) = done else { return };
+    let data = done.data.as_ref().unwrap_or(&Value::Null);
     let result = if done.ok { "done" } else { "failed" };
     let why = [&done.error, &done.message].into_iter().flatten().cloned().collect::<Vec<_>>().join(": ");
     let why = format!("{result}{}{}", if why.is_empty() { "" } else { ": " }, text::line(&why));
     out.push_str(&line_wrap::wrap_line("  ", &why, width));
-    let result = &done.data["result"];
+    let result = &data["result"];
     for name in ["stdout", "stderr", "content"] {
         if let Some(output) = result[name].as_str().filter(|output| !output.is_empty()) {
             out.push_str(&line_wrap::wrap_with_margin("|", &text::lines(output), width));
         }
     }
-    if !result.is_object() && !done.data.is_null() {
-        out.push_str(&line_wrap::wrap_with_margin("|", &text::lines(&pretty(&done.data)), width));
+    if !result.is_object() && !data.is_null() {
+        out.push_str(&line_wrap::wrap_with_margin("|", &text::lines(&pretty(data)), width));
     }
 }
 
@@ -226,8 +193,8 @@ fn pretty(value: &Value) -> String {
     text::json(&value.to_string(), text::JsonLayout::Pretty)
 }
 
-/// Formats a time in UTC.
-fn format_time(at: Option<WallMs>) -> String {
-    let time = at.and_then(DateTime::from_timestamp_millis);
+/// Formats a time in UTC; `-` without one.
+fn format_time(at: WallMs) -> String {
+    let time = Some(at).filter(|at| *at > 0).and_then(DateTime::from_timestamp_millis);
     time.map_or_else(|| "-".to_owned(), |time| time.to_rfc3339_opts(SecondsFormat::Secs, true))
 }

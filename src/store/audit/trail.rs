@@ -3,7 +3,7 @@
 use super::{AuditVerdict, verify};
 use crate::store::{
     StoreError,
-    batches::{self, BatchRow},
+    batches::{self, BatchSummary},
     open::{self, OpenError},
     schema::{instruction_batches, runs, task_logs},
     tasks::{
@@ -31,7 +31,7 @@ pub struct AuditTrail {
 pub struct AuditSubject {
     /// Its batch.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub batch: Option<BatchRow>,
+    pub batch: Option<BatchSummary>,
     /// The task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task: Option<Task>,

@@ -1,6 +1,6 @@
 //! Reads batches. Lists are newest first and omit the plans.
 
-use super::{BatchFilter, BatchOrigin, BatchRow, BatchStatus, DeliveryStatus, StoredBatch, batches};
+use super::{BatchFilter, BatchOrigin, BatchStatus, BatchSummary, DeliveryStatus, StoredBatch, batches};
 use crate::{
     clock::WallMs,
     store::{
@@ -10,7 +10,7 @@ use crate::{
 };
 use diesel::prelude::*;
 
-/// The columns of a [`BatchRow`], in the order of its fields.
+/// The columns of a [`BatchSummary`], in the order of its fields.
 macro_rules! columns {
     () => {
         (
@@ -30,7 +30,7 @@ macro_rules! columns {
 }
 
 /// Returns the newest batches that match the filter.
-pub fn list(conn: &mut SqliteConnection, filter: &BatchFilter) -> Result<RowPage<BatchRow>, StoreError> {
+pub fn list(conn: &mut SqliteConnection, filter: &BatchFilter) -> Result<RowPage<BatchSummary>, StoreError> {
     let (status, all) = (filter.status.map(BatchStatus::name), batches::table.select(columns!()));
     newest_page!(conn, filter, all, batches, [status = status, platform = &filter.platform])
 }
@@ -92,7 +92,7 @@ pub fn of_message(
     platform: &str,
     conversation_id: Option<&str>,
     assistant_message_id: &str,
-) -> Result<Option<BatchRow>, StoreError> {
+) -> Result<Option<BatchSummary>, StoreError> {
     let of_message = batches::table
         .filter(batches::assistant_message_id.eq(assistant_message_id))
         .filter(batches::platform.eq(platform))

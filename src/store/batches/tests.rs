@@ -77,8 +77,8 @@ fn a_batch_comes_back_as_it_was_written() {
     let new = batch(1, BatchStatus::PendingApproval);
     let created = create(conn, &new, 7).unwrap();
     let found = one(conn, "batch_1").unwrap().unwrap();
-    let approval = ApprovalRow { expires_at: Some(100), reason: new.reason.clone(), ..ApprovalRow::default() };
-    let row = BatchRow {
+    let approval = BatchApproval { expires_at: Some(100), reason: new.reason.clone(), ..BatchApproval::default() };
+    let row = BatchSummary {
         id: 1,
         batch_id: "batch_1".into(),
         task_id: created.task_id.clone(),
@@ -110,7 +110,7 @@ fn an_approval_holds_once_and_only_for_what_was_shown() {
         assert_eq!(decide(conn, "batch_1", &again, 51), Ok(DecisionOutcome::Stale(BatchStatus::Queued)));
     }
     let row = one(conn, "batch_1").unwrap().unwrap().row;
-    let approval = ApprovalRow {
+    let approval = BatchApproval {
         expires_at: Some(100),
         decided_at: Some(50),
         decided_by: Some("bearer".into()),

@@ -113,7 +113,12 @@ pub fn create(conn: &mut SqliteConnection, new: &NewBatch, now: WallMs) -> Resul
             batches::task_id.eq(&created.task_id),
             batches::status.eq(new.status.name()),
             batches::origin.eq(new.origin.name()),
-            new.message.clone(),
+            (
+                batches::platform.eq(&new.message.platform),
+                batches::conversation_id.eq(&new.message.conversation_id),
+                batches::assistant_message_id.eq(&new.message.assistant_message_id),
+                batches::client_id.eq(&new.message.client_id),
+            ),
             batches::created_at.eq(now),
             batches::finished_at.eq(new.status.is_final().then_some(now)),
             batches::expires_at.eq(new.expires_at),

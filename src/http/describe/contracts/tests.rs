@@ -43,12 +43,19 @@ fn every_spelling_of_every_field_is_read() {
     let cancel = |body: &str| fields::cancel(body).err();
     let action = |body: &str| fields::action(body, None, &registry, Duration::from_secs(1)).err();
     let reset = |body: &str| fields::reset(body, &registry).err();
+    let message = |text: &str| instructions::submission(&body::parse_object(text).unwrap()).err();
+    let decision = |text: &str| instructions::decision(&body::parse_object(text).unwrap()).err();
+    let pairing = |text: &str| pairings::decision(text).err();
+    let whole = json!({"platform": "x", "conversation_id": "c", "assistant_message_id": "m", "text": "t"});
     type Reader<'a> = &'a dyn Fn(&str) -> Option<ApiError>;
-    let readers: [(&[&[&str]], Value, Reader<'_>); 4] = [
+    let readers: [(&[&[&str]], Value, Reader<'_>); 7] = [
         (BrowserRequest::FIELDS, json!({"platform": "claude", "path": "/x"}), &request),
         (CancelRequest::FIELDS, json!({"platform": "claude", "request_id": "r"}), &cancel),
         (ActionRequest::FIELDS, json!({"platform": "claude", "action": "ws_reconnect"}), &action),
         (PolicyResetRequest::FIELDS, json!({}), &reset),
+        (InstructionMessageRequest::FIELDS, whole, &message),
+        (InstructionDecisionRequest::FIELDS, json!({}), &decision),
+        (PairingDecisionRequest::FIELDS, json!({"decision": "approve", "code": "1"}), &pairing),
     ];
     let mut asked = 0;
     for (names, good, read) in readers {
@@ -78,6 +85,10 @@ fn the_readers_of_bodies_ask_for_no_names_of_their_own() {
         ("fields/action.rs", include_str!("../../fields/action.rs")),
         ("fields/headers.rs", include_str!("../../fields/headers.rs")),
         ("fields/prompt.rs", include_str!("../../fields/prompt.rs")),
+        ("instructions.rs", include_str!("../../instructions.rs")),
+        ("pairings.rs", include_str!("../../pairings.rs")),
+        ("session.rs", include_str!("../../session.rs")),
+        ("system.rs", include_str!("../../system.rs")),
     ] {
         let code = source.split("#[cfg(test)]").next().unwrap();
         assert!(!code.contains("(&[\""), "{file}");

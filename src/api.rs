@@ -12,16 +12,20 @@ pub mod codex;
 pub mod envelope;
 pub mod events;
 pub mod fields;
-pub mod instructions;
 pub mod host;
+pub mod instructions;
+pub mod journal;
+pub mod messages;
 pub mod paging;
 pub mod pairings;
 pub mod policy;
 pub mod records;
 pub mod request_error_code;
 pub mod service;
+pub mod session;
 pub mod status;
-pub mod unconverted;
+pub mod system;
+pub mod tasks;
 
 /// An example of an answer, as its schema shows it. `json` is checked by a test.
 fn example(json: &str) -> serde_json::Value {

@@ -4,6 +4,7 @@ use super::fields::request_fields;
 use crate::clock::WallMs;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::borrow::Cow;
 
 /// Answer of a probe.
@@ -48,4 +49,21 @@ request_fields! {
         }
         optional {}
     }
+}
+
+/// What the service is, and what it offers.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct ServiceDescription {
+    /// Name of the program.
+    pub name: String,
+    /// Version of the program.
+    pub version: String,
+    /// How callers authenticate.
+    pub auth: Map<String, Value>,
+    /// Platforms, modes and contracts of browser requests.
+    pub browser: Map<String, Value>,
+    /// Mode of the system.
+    pub system: Map<String, Value>,
+    /// What callers need to know besides.
+    pub notes: Vec<String>,
 }

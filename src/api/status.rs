@@ -1,7 +1,7 @@
-//! The state of the daemon in numbers, and its nodes.
+//! The state of the daemon in numbers.
 
-use super::{browser::BridgeStatus, fields::request_fields, paging::PageInfo, policy::PolicySummary};
-use crate::{clock::WallMs, ids::ClientId, mode::Mode};
+use super::{browser::BridgeStatus, policy::PolicySummary};
+use crate::{ids::ClientId, mode::Mode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -56,46 +56,4 @@ pub struct StoreSummary {
 pub struct InstructionsSummary {
     /// `on`, or `off`: the record of executed instructions was lost, and an operator has to enable them.
     pub status: Cow<'static, str>,
-}
-
-request_fields! {
-    /// Part of the list of controllers.
-    ControllerListParameters {
-        required {}
-        optional {
-            /// Maximum number of entries, 1 to 100; default 20.
-            limit: usize,
-        }
-    }
-}
-
-/// List of the nodes.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct ControllerList<'a> {
-    /// The nodes: this one alone.
-    pub controllers: Vec<Controller<'a>>,
-    /// Number of entries.
-    #[serde(flatten)]
-    pub page_info: PageInfo,
-}
-
-/// A node.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Controller<'a> {
-    /// Name of the node.
-    pub controller_id: Cow<'a, str>,
-    /// Name of its host.
-    pub host: Cow<'a, str>,
-    /// Role of the node.
-    pub role: Cow<'a, str>,
-    /// Version of the program.
-    pub version: Cow<'static, str>,
-    /// Always `active`.
-    pub status: Cow<'static, str>,
-    /// Start of the node, in Unix milliseconds.
-    pub started_at: WallMs,
-    /// Time of this answer, in Unix milliseconds.
-    pub last_heartbeat_at: WallMs,
-    /// Always true.
-    pub is_leader: bool,
 }

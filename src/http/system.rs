@@ -8,7 +8,7 @@ use super::{
     reply::ApiReply,
 };
 use crate::{
-    api::status::{Controller, ControllerList},
+    api::system::{Controller, ControllerList, ModeChangeRequest, SystemNode, SystemState},
     mode::{Mode, SystemView},
     store::tasks::{self, WorkCounts},
     system::settings::NodeSettings,
@@ -69,5 +69,5 @@ pub(super) async fn controllers(call: ApiCall) -> Result<ApiReply, ApiError> {
         last_heartbeat_at: system.now_ms(),
         is_leader: true,
     };
-    Ok(call.success(&ControllerList { controllers: vec![this], page_info: PageInfo { count: 1, next_before: None } }))
+    Ok(call.success(&ControllerList { controllers: [this], page_info: PageInfo { count: 1, next_before: None } }))
 }

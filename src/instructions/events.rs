@@ -2,7 +2,7 @@
 
 use crate::{
     clock::WallMs,
-    store::batches::{BatchMessage, BatchRow},
+    store::batches::{BatchMessage, BatchSummary},
 };
 use serde::Serialize;
 

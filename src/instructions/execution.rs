@@ -1,10 +1,6 @@
 //! Results of executed instructions, and the interface for executing them.
 
-use super::{
-    route::{InstructionPlan, InstructionRoute},
-    screen::InstructionAuthority,
-    stored_plan::StoredInstruction,
-};
+use super::{route::InstructionPlan, screen::InstructionAuthority, stored_plan::StoredInstruction};
 pub use crate::api::instructions::{InstructionExecution, InstructionOutcome};
 use crate::{
     clock::WallMs,
@@ -12,30 +8,7 @@ use crate::{
     store::{batches::BatchMessage, tasks::runs::RunRow},
 };
 use futures_util::future::LocalBoxFuture;
-use serde::Serialize;
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
-
-/// Outcome of an operation, as its HTTP route would answer.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct InstructionOutcome {
-    /// Whether the operation succeeded.
-    pub ok: bool,
-    /// HTTP status of the route's answer.
-    pub http_status: u16,
-    /// Error code.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-    /// Error message for people.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-    /// Data of the answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub data: Option<Value>,
-    /// Details of the error.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub details: Option<Value>,
-}
 
 /// The authority of an instruction's run.
 #[derive(Clone, Copy, Debug)]
@@ -59,33 +32,8 @@ pub trait InstructionExecutor: Send + Sync {
     ) -> LocalBoxFuture<'a, InstructionOutcome>;
 }
 
-/// An executed instruction. Times are Unix milliseconds.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct InstructionExecution {
-    /// Id of the instruction.
-    pub instruction_id: String,
-    /// Deduplication key.
-    pub dedupe_key: String,
-    /// Index of its block in the message.
-    pub block_index: usize,
-    /// Target of the instruction.
-    pub target: String,
-    /// Tool that ran.
-    pub tool: String,
-    /// Outcome of the operation.
-    #[serde(flatten)]
-    pub done: InstructionOutcome,
-    /// Id of this execution.
-    pub request_id: String,
-    /// Equivalent HTTP route.
-    pub route: InstructionRoute,
-    /// Begin.
-    pub started_at: WallMs,
-    /// End.
-    pub finished_at: WallMs,
-}
-
 impl InstructionExecution {
+    /// Creates the result of a stored instruction.
     pub(super) fn of(
         entry: &StoredInstruction,
         request_id: &str,

@@ -19,18 +19,6 @@ use crate::{
 };
 use fields::{ParamFault, ParamFields};
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
-
-/// The HTTP route equivalent to an instruction.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InstructionRoute {
-    /// Key of the route.
-    pub key: Cow<'static, str>,
-    /// HTTP method.
-    pub method: Cow<'static, str>,
-    /// Path.
-    pub path: Cow<'static, str>,
-}
 
 /// The operation of an instruction. Its stored JSON deserializes to the same value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

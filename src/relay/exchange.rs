@@ -365,6 +365,7 @@ impl Exchange {
             jitter_delay_ms: delay(|a| a.jitter_delay_ms),
             event_count: i64::try_from(self.partial.event_count).unwrap_or(i64::MAX),
             bytes: i64::try_from(self.bytes).unwrap_or(i64::MAX),
+            waiting: None,
         }
     }
 }

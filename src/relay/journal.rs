@@ -4,11 +4,7 @@ pub use crate::api::journal::{JournalEntry, JournalPage};
 use crate::{
     api::paging::PageInfo,
     clock::WallMs,
-    policy::WaitReason,
-    store::{
-        self, Store, StoreError, WriteBehind,
-        requests::{self, RequestRow as JournalEntry},
-    },
+    store::{self, Store, StoreError, WriteBehind, requests},
     wire::without_values,
 };
 use std::sync::{

@@ -38,47 +38,19 @@ pub struct MessageRow {
     pub received_at: WallMs,
 }
 
-/// A stored message. Times are Unix milliseconds.
-#[derive(Clone, PartialEq, Eq, Serialize)]
-pub struct StoredMessage {
-    /// Number, ascending in order of arrival.
-    #[serde(skip)]
-    pub id: i64,
-    /// Client that observed it last.
-    pub client_id: String,
-    /// Platform.
-    pub platform: String,
-    /// Conversation.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub conversation_id: Option<String>,
-    /// Id of the message.
-    pub assistant_message_id: String,
-    /// The whole text.
-    pub raw_text: String,
-    /// Length of the text in characters.
-    pub raw_length: i64,
-    /// Time of the last observation.
-    pub observed_at: WallMs,
-    /// Time of the last report.
-    pub received_at: WallMs,
-}
-
-/// Implements `Debug` without the text, which must not appear in logs.
-macro_rules! debug_without_text {
-    ($type:ident: $($field:ident),*) => {
-        impl fmt::Debug for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_struct(stringify!($type))$(.field(stringify!($field), &self.$field))*.finish_non_exhaustive()
-            }
-        }
-    };
-}
-
-debug_without_text! {
-    MessageRow: client_id, platform, conversation_id, assistant_message_id, raw_length, observed_at, received_at
-}
-debug_without_text! {
-    StoredMessage: id, client_id, platform, conversation_id, assistant_message_id, raw_length, observed_at, received_at
+impl fmt::Debug for MessageRow {
+    /// Omits the text, which must not appear in logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MessageRow")
+            .field("client_id", &self.client_id)
+            .field("platform", &self.platform)
+            .field("conversation_id", &self.conversation_id)
+            .field("assistant_message_id", &self.assistant_message_id)
+            .field("raw_length", &self.raw_length)
+            .field("observed_at", &self.observed_at)
+            .field("received_at", &self.received_at)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Filter for messages.

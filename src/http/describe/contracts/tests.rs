@@ -6,11 +6,16 @@ use crate::{
         actions::ActionRequest,
         browser_request::{BrowserRequest, CancelRequest},
         fields::{RequestFields, camel_case},
+        instructions::{InstructionDecisionRequest, InstructionMessageRequest},
+        pairings::PairingDecisionRequest,
         policy::PolicyResetRequest,
     },
     bridge::BridgeSettings,
     config::Config,
-    http::{describe::tests::Daemon, error::ApiError, fields, routes::ROUTES, settings::LocalTrust},
+    http::{
+        body, describe::tests::Daemon, error::ApiError, fields, instructions, pairings, routes::ROUTES,
+        settings::LocalTrust,
+    },
 };
 use serde_json::{Value, json};
 use std::{

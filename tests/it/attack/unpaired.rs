@@ -26,7 +26,7 @@ async fn only_a_client_of_the_users_own_has_a_message_run() {
     let daemon = Home::new(OWNER).daemon(&format!("{SETTINGS}{LIVE}")).await;
     let caller = daemon.caller().bearer(&daemon.token());
     let file = |of: &str| daemon.folder().path().join(of);
-    let told = |of: &str| {
+    let report = |of: &str| {
         let text = block(&format!("@conductor::exec::touch {}", file(of).display()));
         json!({"type": "browser.final_message", "platform": "claude", "conversation_id": "c",
             "assistant_message_id": of, "raw_text": text})
@@ -44,7 +44,7 @@ async fn only_a_client_of_the_users_own_has_a_message_run() {
         let mut peer = Peer::over(user.opens(daemon.address), daemon.address).await;
         peer.connection.write(&text_frame(&json!({"type": "hello", "client_id": of}).to_string())).await;
         peer.message("request_credentials").await;
-        peer.connection.write(&text_frame(&told(of).to_string())).await;
+        peer.connection.write(&text_frame(&report(of).to_string())).await;
         (becomes(of).await["batch_status"].as_str().unwrap().to_owned(), peer)
     };
     let (own, _peer) = says(OWNER, "own").await;

@@ -115,7 +115,7 @@ impl BridgeHub {
         Connection::new(self.clone(), meter, socket, peer, has_verified_owner, self.shared.sockets.token()).start()
     }
 
-    /// Selects the client that performs a request for `platform`; see [`ClientDirectory::select`].
+    /// Selects the client that performs a request for `platform`; see `ClientDirectory::select`.
     pub fn select(&self, platform: &PlatformName, named: Option<&ClientId>) -> Result<ConnectedClient, NoClient> {
         let selected = self.directory().select(platform.as_str(), named);
         selected.map_err(|none| self.unpaired_if_waiting(none, named))

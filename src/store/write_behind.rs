@@ -155,7 +155,7 @@ impl WriteBehind {
         self.writer.send(FlushRows).await.map_err(|_| StoreError::Gone)?
     }
 
-    /// Writes pending rows before the caller reads. Waits at most [`READ_FLUSH_TIMEOUT`]: failing writes do not prevent
+    /// Writes pending rows before the caller reads. Waits at most `READ_FLUSH_TIMEOUT`: failing writes do not prevent
     /// reading what is stored.
     pub async fn flush_for_reading(&self) {
         if self.healthy() {

@@ -59,7 +59,7 @@ async fn the_page_shows_clients_streams_and_circuits_live_and_loads_nothing_from
     assert_eq!(failing.answer(false).await.status, 503);
     page.comes_to(&phase("f-1"), json!("failed")).await;
     page.says("#headline-title", |said| said == "The circuit of Claude is open.").await;
-    page.says("#targets-list", |said| said.contains("HTTP 503") && said.contains("next try in")).await;
+    page.says("#targets-list", |said| said.contains("HTTP 503") && said.contains("next probe in")).await;
     page.click("#targets-list [data-do=reset]").await;
     page.says("#headline-title", |said| said == "All is well.").await;
 

@@ -163,8 +163,8 @@ impl Acceptor {
                 AcceptorStep::Failed(error)
                     if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => {}
                 AcceptorStep::Failed(error) => {
-                    if let Some(left_out) = self.failure_log.admit() {
-                        tracing::error!(%error, left_out, "a connection cannot be accepted");
+                    if let Some(suppressed) = self.failure_log.admit() {
+                        tracing::error!(%error, suppressed, "a connection cannot be accepted");
                     }
                     tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                 }
@@ -225,8 +225,8 @@ impl Acceptor {
         if let Err(error) = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO)) {
             tracing::debug!(%error, "a refused connection cannot be reset");
         }
-        if let Some(left_out) = self.refusal_log.admit() {
-            tracing::warn!(?peer_identity, left_out, "a connection is refused: {why}");
+        if let Some(suppressed) = self.refusal_log.admit() {
+            tracing::warn!(?peer_identity, suppressed, "a connection is refused: {why}");
         }
     }
 }

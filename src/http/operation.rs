@@ -124,7 +124,7 @@ impl Operation {
 pub(super) const STORE: &[Code] = &[Code::StoreUnavailable];
 /// Codes of routes that show one record of the database.
 pub(super) const RECORD: &[Code] = &[Code::NotFound, Code::StoreUnavailable];
-/// A code that is not the right one is refused, not unreadable.
+/// A wrong one-time code is answered with 403 instead of 400.
 pub(super) const WRONG_CODE: &[(u16, Code)] = &[(403, Code::InvalidRequest)];
 
 /// Codes of browser requests.

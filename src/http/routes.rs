@@ -381,8 +381,8 @@ pub(super) fn configure(config: &mut web::ServiceConfig, core: &Arc<ServerCore>)
     guarded(config, &core.features.served(ROUTES), core, &core.origin_policy, |known, _| known);
 }
 
-/// Puts the routes of a table under the guard of a listener, whose own names `origins` holds. `refused`: what is said to
-/// be known of a path that has no route for a request.
+/// Mounts the routes of a table behind the guard of a listener, whose own names `origin_policy` holds. `refused`: what is
+/// known of a path that has no route for the request.
 fn guarded(
     config: &mut web::ServiceConfig,
     table: &[&'static Route],

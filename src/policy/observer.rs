@@ -50,6 +50,6 @@ impl Default for PolicyObserver {
 
 impl fmt::Debug for PolicyObserver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Observer").finish_non_exhaustive()
+        f.debug_struct("PolicyObserver").finish_non_exhaustive()
     }
 }

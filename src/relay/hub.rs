@@ -119,7 +119,7 @@ impl RelayHub {
         Ok(BufferedRequest { answer, caller })
     }
 
-    /// Accepts a request whose caller reads a stream. `line` aborts the caller's connection if it stalls.
+    /// Accepts a request whose caller reads a stream. `abort_handle` aborts the caller's connection if it stalls.
     pub fn streamed(
         &self,
         request: RelayRequest,

@@ -307,7 +307,7 @@ impl RequestState {
         }
     }
 
-    /// Ends the request with an error of the daemon.
+    /// Ends the request with an error.
     pub(super) fn fail(&mut self, cause: RequestError) -> RequestEffect {
         if self.phase == RequestPhase::Done {
             return RequestEffect::Nothing;

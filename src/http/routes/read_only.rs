@@ -39,7 +39,7 @@ fn is_shared(route: &Route) -> bool {
     route.method == "GET" && (route.path == "/describe" || beneath)
 }
 
-/// Puts these routes under the guard of the listener that `origins` names.
+/// Puts these routes under the guard of the listener that `origin_policy` names.
 pub(in crate::http) fn configure(
     config: &mut web::ServiceConfig,
     core: &Arc<ServerCore>,
